@@ -1,0 +1,188 @@
+"""[pure, but for Policy.load's one read] The business numbers: the vars of dbt_project.yml, typed and checked.
+
+Meaning, source and reason of each stand there, beside its value; here are its type and its bounds.
+An environment variable of the same name in capitals wins, as in dbt's macro `policy`; an empty one counts as not set.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .bounds import expectation
+
+# dbt pastes the variable's text into SQL as it stands: only what is a plain number there passes.
+PLAIN_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+# Spellings of a switch, as settings take them.
+SWITCHED_ON = frozenset({"true", "t", "yes", "y", "on", "1"})
+SWITCHED_OFF = frozenset({"false", "f", "no", "n", "off", "0"})
+# days that raw events are kept beyond the lookback, for conversions that arrive late.
+RETENTION_MARGIN_DAYS = 7
+
+Days = Annotated[int, Field(ge=1, le=3650)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Cents = Annotated[int, Field(ge=0, le=10**15)]
+
+Headline = Literal[
+    "multi_touch",
+    "first_touch",
+    "last_touch",
+    "last_non_direct",
+    "linear",
+    "time_decay",
+    "position_based",
+]
+
+
+class PolicyError(Exception):
+    """One line for each var that is missing, unknown or out of bounds: name, what was found where, what is expected."""
+
+
+class Policy(BaseModel):
+    """Every business number, as dbt_project.yml and the environment give it.
+
+    Units as in the names: _days, _minutes, _hours, _cents (of reporting_currency), _pct; targets of rates
+    and shares are fractions in [0, 1].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    attribution_model: Headline
+    attribution_lookback_days: Days
+    attribution_journey_scope: Literal["lookback", "since_previous_conversion"]
+    attribution_half_life_days: Annotated[float, Field(gt=0, le=3650)]
+    attribution_first_weight: Share
+    attribution_last_weight: Share
+
+    reporting_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", title="an ISO 4217 code in capitals, such as USD")]
+    fx_max_age_days: Annotated[int, Field(ge=0, le=3650)]
+
+    campaign_conversion_window_days: Days
+    campaign_headline_days: Days
+
+    viral_tracking_enabled: bool
+    viral_horizon_days: Days
+    viral_window_days: Days
+    viral_min_users: Count
+    invite_window_days: Days
+    invite_credit: Literal["last", "first"]
+    super_connector_threshold: Count
+    viral_incentive_multiplier: Annotated[float, Field(ge=1, le=1000)]
+
+    scorecard_period_days: Days
+    viral_coefficient_target: Annotated[float, Field(ge=0, le=1000)]
+    campaign_conversion_rate_target: Share
+    attributed_revenue_target_cents: Cents
+    marketing_roi_target_pct: Annotated[float, Field(ge=-100, le=1_000_000)]
+    attribution_accuracy_target: Share
+    attribution_accuracy_min_conversions: Count
+
+    history_min_loads: Annotated[int, Field(ge=1, le=10_000)]
+    load_max_quarantined_share: Share
+    load_max_conflicting_share: Share
+    load_min_records: Count
+    history_loads: Annotated[int, Field(ge=1, le=10_000)]
+    load_max_volume_ratio: Annotated[float, Field(gt=1, le=1_000_000)]
+    load_max_mix_shift: Share
+    load_min_mix_records: Count
+    load_max_one_person_share: Share
+    load_max_future_share: Share
+    load_max_backdated_days: Annotated[int, Field(ge=1, le=100_000)]
+    load_max_record_cents: Cents
+    load_max_amount_ratio: Annotated[float, Field(gt=1, le=1_000_000)]
+    load_max_rate_change: Annotated[float, Field(gt=1, le=1_000_000)]
+
+    audit_settled_days: Annotated[int, Field(ge=0, le=3650)]
+    audit_max_change: Annotated[float, Field(ge=0, le=1000)]
+    audit_min_history: Count
+    audit_max_share_rise: Share
+
+    raw_retention_days: Days
+    landing_retention_days: Annotated[int, Field(ge=0, le=3650)]
+    dagster_retention_days: Days
+
+    marts_max_age_minutes: Annotated[int, Field(ge=1, le=1_000_000)]
+    raw_max_age_hours: Annotated[int, Field(ge=1, le=100_000)]
+
+    @classmethod
+    def load(cls, project_file: Path, environ: Mapping[str, str]) -> Self:
+        """Read `vars` of dbt_project.yml and the overrides in environ. Raises PolicyError naming all that is wrong."""
+        try:
+            project = yaml.safe_load(project_file.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise PolicyError(f"{project_file}: found no readable file ({error}), expected dbt's project") from error
+        variables = project.get("vars") if isinstance(project, dict) else None
+        if not isinstance(variables, dict):
+            raise PolicyError(f"{project_file}: found no `vars`, expected the business numbers there")
+        return cls.from_values(variables, environ, where=str(project_file))
+
+    @classmethod
+    def from_values(cls, variables: Mapping[str, Any], environ: Mapping[str, str], *, where: str = "vars") -> Self:
+        """The policy of these vars under these overrides; where: how to call their source in a PolicyError."""
+        values = dict(variables)
+        overridden = {name for name in cls.model_fields if environ.get(name.upper(), "").strip()}
+        for name in overridden:
+            values[name] = _typed(environ[name.upper()], cls.model_fields[name].annotation)
+        wrong = []
+        try:
+            policy = cls.model_validate(values)
+        except ValidationError as error:
+            for problem in error.errors():
+                name = str(problem["loc"][0])
+                if name not in cls.model_fields:
+                    wrong.append(f"{name}: found in {where}, expected no such name (a slip of the pen?)")
+                    continue
+                expected = expectation(cls.model_fields[name])
+                if problem["type"] == "missing":
+                    wrong.append(f"{name}: found nothing in {where}, expected {expected}")
+                elif name in overridden:
+                    found = environ[name.upper()]
+                    wrong.append(f"{name}: found {found!r} in the environment ({name.upper()}), expected {expected}")
+                else:
+                    wrong.append(f"{name}: found {values[name]!r} in {where}, expected {expected}")
+            raise PolicyError("\n".join(dict.fromkeys(wrong))) from error
+        if contradictions := policy.contradictions():
+            raise PolicyError("\n".join(contradictions))
+        return policy
+
+    def contradictions(self) -> list[str]:
+        """What single bounds cannot say: one line for each pair of numbers that do not go together."""
+        found = []
+        outer = self.attribution_first_weight + self.attribution_last_weight
+        if outer > 1 + 1e-12:
+            found.append(
+                f"attribution_first_weight, attribution_last_weight: found a sum of {outer:g}, expected at most 1"
+            )
+        least = self.attribution_lookback_days + RETENTION_MARGIN_DAYS
+        if self.raw_retention_days < least:
+            found.append(
+                f"raw_retention_days: found {self.raw_retention_days}, expected at least {least}: "
+                f"attribution_lookback_days and {RETENTION_MARGIN_DAYS} more"
+            )
+        if self.history_loads < self.history_min_loads:
+            found.append(
+                f"history_loads: found {self.history_loads}, expected at least {self.history_min_loads}: "
+                "history_min_loads"
+            )
+        return found
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of all values in force: builds under another one start from nothing."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+
+
+def _typed(text: str, kind: Any) -> bool | int | float | str:
+    word = text.strip().lower()
+    if kind is bool and word in SWITCHED_ON | SWITCHED_OFF:
+        return word in SWITCHED_ON
+    if not PLAIN_NUMBER.fullmatch(text):
+        return text
+    return float(text) if "." in text else int(text)

@@ -1,0 +1,6 @@
+"""The only door to PostgreSQL: the server, its migrations and roles, sessions, locks, backups."""
+
+from .errors import WarehouseError
+from .warehouse import Warehouse
+
+__all__ = ["Warehouse", "WarehouseError"]

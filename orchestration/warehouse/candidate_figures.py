@@ -1,0 +1,177 @@
+"""Aggregates of candidate tables, and the same of the published ones, for the audit before publication.
+
+Every figure is a sum, a bound or a count: nothing of a person leaves the warehouse.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row, dict_row
+
+CANDIDATE = "candidate"
+MARTS = "marts"
+
+# What is compared with the published table, over days before a given one. Models agree in these sums.
+SETTLED = {
+    "fct_attribution": "select count(*) as rows from {table} where converted_on < %(before)s",
+    "attribution_by_channel": """
+        select sum(revenue_cents) as revenue_cents, sum(conversions) as conversions
+        from {table}
+        where date < %(before)s and attribution_model = 'last_touch'
+    """,
+    "attribution_by_campaign": """
+        select sum(revenue_cents) as revenue_cents, sum(conversions) as conversions
+        from {table}
+        where date < %(before)s and attribution_model = 'last_touch'
+    """,
+    "campaign_performance": """
+        select sum(sent) as sent, sum(delivered) as delivered, sum(converted) as converted from {table}
+    """,
+    "channel_roi": """
+        select sum(cost_cents) as cost_cents, sum(conversions) as conversions
+        from {table}
+        where date < %(before)s and attribution_model = 'last_touch'
+    """,
+    "viral_coefficient_daily": """
+        select sum(cohort_users) as cohort_users, sum(credited_joins) as credited_joins
+        from {table}
+        where
+            cohort_on < %(before)s
+            and cohort_on <= (select max(cohort_on) from marts.viral_coefficient_daily where is_mature)
+    """,
+}
+
+# Conversions that ended without, of which a share is compared between the latest days and those before.
+WITHOUT = {
+    "attribution_by_channel": "channel = 'unattributed'",
+    "attribution_by_campaign": "campaign_id = '(none)'",
+}
+
+RETURNS = """
+    select min(roi_pct) as lowest_roi_pct, min(roas) as lowest_roas, min(cac_cents) as lowest_cac_cents from {table}
+"""
+
+# Within what bounds the values of a table lie.
+BOUNDS = {
+    "fct_attribution": """
+        select
+            min(least({credits})) as lowest_credit,
+            max(greatest({credits})) as highest_credit,
+            min(least({cents})) as lowest_cents
+        from {table}
+    """,
+    "channel_roi": RETURNS,
+    "campaign_roi": RETURNS,
+}
+
+
+@dataclass(frozen=True)
+class Present:
+    """What a build is compared with. base_as_of: the present of the published build, None before the first one.
+
+    asked_for: a person asked for the change: accepted a load, moved the policy, or asked for a full refresh.
+    """
+
+    as_of: datetime
+    base_as_of: datetime | None
+    asked_for: bool
+
+
+def present_of(connection: psycopg.Connection, build_id: int) -> Present:
+    """The present of a build and of the one that it follows."""
+    with connection.cursor(row_factory=class_row(Present)) as cursor:
+        return cursor.execute(
+            """
+            select
+                builds.as_of,
+                base.as_of as base_as_of,
+                coalesce(builds.full_reason = 'asked for' or builds.policy_sha256 <> base.policy_sha256, false)
+                or exists (
+                    select
+                    from raw.loads
+                    where claimed_build_id = builds.build_id and published_build_id is null and status = 'accepted'
+                ) as asked_for
+            from ops.builds
+            left join ops.builds as base on base.build_id = builds.base_build_id
+            where builds.build_id = %s
+            """,
+            [build_id],
+        ).fetchone()
+
+
+def settled(connection: psycopg.Connection, schema: str, mart: str, before: date) -> dict[str, float | None]:
+    """Sums over the days before a given one, of a table in `candidate` or `marts`."""
+    return _row(connection, SETTLED[mart], schema, mart, before=before)
+
+
+def bounds(connection: psycopg.Connection, mart: str) -> dict[str, float | None]:
+    """Least and greatest values of a candidate table."""
+    return _row(connection, BOUNDS[mart], CANDIDATE, mart)
+
+
+def without(connection: psycopg.Connection, mart: str, start: date, end: date) -> dict[str, float | None]:
+    """Of the conversions of days from start up to (not including) end: all, and those `without`."""
+    query = f"""
+        select sum(conversions) as conversions, sum(conversions) filter (where {WITHOUT[mart]}) as without
+        from {{table}}
+        where date >= %(start)s and date < %(end)s and attribution_model = 'last_touch'
+    """
+    return _row(connection, query, CANDIDATE, mart, start=start, end=end)
+
+
+def days_lost(connection: psycopg.Connection, before: date) -> int:
+    """Days of marts.marketing_roi_summary, before a given one, that the candidate no longer has."""
+    return connection.execute(
+        """
+        select count(*)
+        from marts.marketing_roi_summary as published
+        where
+            published.date < %s
+            and not exists (
+                select from candidate.marketing_roi_summary as kept where kept.date = published.date
+            )
+        """,
+        [before],
+    ).fetchone()[0]
+
+
+def scorecard(connection: psycopg.Connection, schema: str) -> list[dict[str, Any]]:
+    """metric, value and as_of of the goals in `candidate` or `marts`."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        query = sql.SQL("select metric, value::double precision as value, as_of from {} order by metric")
+        return cursor.execute(query.format(sql.Identifier(schema, "scorecard"))).fetchall()
+
+
+def is_published(connection: psycopg.Connection, mart: str) -> bool:
+    """Whether marts has the table."""
+    return connection.execute("select to_regclass(format('marts.%%I', %s::text)) is not null", [mart]).fetchone()[0]
+
+
+def _row(
+    connection: psycopg.Connection, query: str, schema: str, mart: str, **parameters: Any
+) -> dict[str, float | None]:
+    composed = sql.SQL(query).format(
+        table=sql.Identifier(schema, mart),
+        credits=_columns(connection, mart, "_credit"),
+        cents=_columns(connection, mart, "_revenue_cents"),
+    )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(composed, parameters).fetchone()
+    return {name: None if value is None else float(value) for name, value in row.items()}
+
+
+def _columns(connection: psycopg.Connection, mart: str, suffix: str) -> sql.Composable:
+    """The candidate's columns whose names end so: one per attribution model."""
+    rows = connection.execute(
+        """
+        select column_name
+        from information_schema.columns
+        where table_schema = 'candidate' and table_name = %s and right(column_name, length(%s)) = %s
+        order by ordinal_position
+        """,
+        [mart, suffix, suffix],
+    ).fetchall()
+    return sql.SQL(", ").join(sql.Identifier(name) for (name,) in rows)

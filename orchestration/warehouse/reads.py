@@ -1,0 +1,35 @@
+"""Small reads for people: rows of a query, the scorecard."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+
+def sample_rows(connection: psycopg.Connection, query: str, limit: int) -> list[dict[str, Any]]:
+    """Up to `limit` rows of a query of our own making, as dicts of column to value."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(query)
+        return cursor.fetchmany(limit)
+
+
+def scorecard(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """The published scorecard, in the order in which people read it. Empty before the first publication."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        if cursor.execute("select to_regclass('marts.scorecard') as found").fetchone()["found"] is None:
+            return []
+        return cursor.execute(
+            """
+            select metric, value, target, comparison, status, period_start_on, period_end_on, as_of
+            from marts.scorecard
+            order by
+                array_position(
+                    array[
+                        'viral_coefficient', 'campaign_conversion_rate', 'attributed_revenue_cents',
+                        'marketing_roi_pct', 'attribution_accuracy'
+                    ],
+                    metric
+                ),
+                metric
+            """
+        ).fetchall()
