@@ -1,0 +1,90 @@
+{# The rule-based models, in the order in which the marts show them. #}
+{% macro attribution_models() -%}
+    {{ return(['first_touch', 'last_touch', 'last_non_direct', 'linear', 'time_decay', 'position_based']) }}
+{%- endmacro %}
+
+{# Weight of a touch so much older than the journey's last one: halved per half-life, to 24 digits.
+   Exact arithmetic all the way: no double, and no order of summing, can move a cent. #}
+{% macro decay_weight(age) -%}
+    exp((
+        {{ seconds(age) }}
+        * (-ln(2.0000000000000000000000000000000000) / ({{ policy('attribution_half_life_days') }} * 86400))
+    )::numeric(50, 24))
+{%- endmacro %}
+
+{# Credit and cents of a model that gives one touch everything. #}
+{% macro whole_credit(model, takes_all) -%}
+    case when {{ takes_all }} then 1 else 0 end::numeric(18, 12) as {{ model }}_credit,
+        case when {{ takes_all }} then revenue_cents else 0 end::bigint as {{ model }}_revenue_cents
+{%- endmacro %}
+
+{# Credit and cents of a model that shares: from the credit of the touches before this one to the
+   credit up to it. The last touch takes what the others leave, so both add up exactly. #}
+{% macro shared_credit(model, before, upto) -%}
+    (case when is_last then 1 else {{ upto }} end - {{ before }})::numeric(18, 12) as {{ model }}_credit,
+        (
+            case when is_last then revenue_cents else round({{ upto }} * revenue_cents) end
+            - round({{ before }} * revenue_cents)
+        )::bigint as {{ model }}_revenue_cents
+{%- endmacro %}
+
+{# Credit, sign-ups and revenue by day of conversion, model and `dimension`; each model has a row for
+   whatever a journey of that day touched, if only with zeros. Summed before it is turned into rows. #}
+{% macro attribution_by(dimension) -%}
+{%- set affected = ref('int_attribution_days_affected') -%}
+with
+
+attributed as (
+
+    select * from {{ ref('fct_attribution') }}
+    where
+        {{ is_not_frozen('converted_on') }}
+        {% if is_incremental() %}
+            and converted_on in (select changed.date from {{ affected }} as changed)
+        {% endif %}
+
+),
+
+summed as (
+
+    select
+        converted_on as date,
+        {{ dimension }},
+        {% for model in attribution_models() %}
+            sum({{ model }}_credit) as {{ model }}_conversions,
+            sum({{ model }}_credit) filter (where conversion_type = 'signup') as {{ model }}_signups,
+            sum({{ model }}_revenue_cents) as {{ model }}_revenue_cents{{ ',' if not loop.last }}
+        {% endfor %}
+    from attributed
+    group by
+        converted_on,
+        {{ dimension }}
+
+),
+
+by_model as (
+
+    select
+        summed.date,
+        credited.attribution_model,
+        summed.{{ dimension }},
+        credited.conversions::numeric(30, 12) as conversions,
+        coalesce(credited.signups, 0)::numeric(30, 12) as signups,
+        credited.revenue_cents::bigint as revenue_cents
+    from summed
+    cross join lateral (
+        values
+        {% for model in attribution_models() %}
+            (
+                '{{ model }}',
+                summed.{{ model }}_conversions,
+                summed.{{ model }}_signups,
+                summed.{{ model }}_revenue_cents
+            ){{ ',' if not loop.last }}
+        {% endfor %}
+    ) as credited (attribution_model, conversions, signups, revenue_cents)
+
+)
+
+{{ with_frozen('by_model', 'date') }}
+{%- endmacro %}

@@ -1,0 +1,93 @@
+{# Before the first model: join the build that `marketing build` opened for this process, or open a
+   draft one for a plain `dbt build`. The build's row says as_of and whether it starts afresh. A plain
+   `dbt test` judges what the latest build left. #}
+{% macro join_build() -%}
+    {%- if execute and flags.WHICH in ('build', 'run') -%}
+        select ops.join_build(nullif('{{ env_var("MARKETING_AS_OF", "") }}', '')::timestamptz)
+    {%- endif -%}
+{%- endmacro %}
+
+{# dbt asks this before each incremental model. A build that starts afresh does so for every model,
+   however dbt was called. #}
+{% macro should_full_refresh() -%}
+    {%- if not execute -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- if flags.FULL_REFRESH -%}
+        {{ return(true) }}
+    {%- endif -%}
+    {%- set build = run_query('select is_full from ops.current_build') -%}
+    {{ return(build.rows[0][0] if build.rows else true) }}
+{%- endmacro %}
+
+{# Whether this build computes only what new facts can affect; for models that are no incremental
+   materialisation themselves. #}
+{% macro is_delta() -%}
+    {{ return(not should_full_refresh()) }}
+{%- endmacro %}
+
+{# Number of this build, as a literal: the planner knows that few rows bear it, which it cannot know of
+   the outcome of a subquery. #}
+{% macro this_build() -%}
+    {%- set build = run_query('select build_id from ops.current_build') if execute else none -%}
+    {{- build.rows[0][0] if build and build.rows else 'null' -}}
+{%- endmacro %}
+
+{# Loads of a feed that this build must look at and its base did not, for `where load_id in (...)`; none
+   in a full build. Literals, because of an unknown load the planner expects as much as of the average
+   one, and the first is often the whole table. #}
+{% macro new_loads(feed) -%}
+    {%- set arrived = ref('stg_loads__new') -%}
+    {%- set loads = [] -%}
+    {%- if execute and is_delta() -%}
+        {%- set query = "select load_id from " ~ arrived ~ " where feed = '" ~ feed ~ "' order by load_id" -%}
+        {%- set loads = run_query(query).columns[0].values() -%}
+    {%- endif -%}
+    {{- loads | join(', ') or 'null' -}}
+{%- endmacro %}
+
+{# Whether staging shows a row to this build: its load was claimed, is not held, and its own time is
+   not after as_of. #}
+{% macro is_visible(own_time) -%}
+    load_id not in (select hidden.load_id from {{ source('raw', 'hidden_loads') }} as hidden)
+    and {{ is_not_after_as_of(own_time) }}
+{%- endmacro %}
+
+{% macro is_not_after_as_of(own_time) -%}
+    {{ own_time }} <= (select build.as_of from {{ source('ops', 'current_build') }} as build)
+{%- endmacro %}
+
+{# Marts older than frozen_before are kept as published and never rebuilt: what a model computes starts
+   there, and the rest comes from marts. #}
+{% macro is_not_frozen(day) -%}
+    {{ day }} >= coalesce((select build.frozen_before from {{ ref('stg_build') }} as build), '-infinity'::date)
+{%- endmacro %}
+
+{# What was computed and, where a table is made anew, the frozen rows; an incremental one has them. #}
+{% macro with_frozen(computed, day) -%}
+    {%- set frozen_before = none -%}
+    {%- if execute and flags.WHICH in ('build', 'run') and not is_incremental() -%}
+        {%- set build = run_query('select frozen_before from ops.current_build') -%}
+        {%- set frozen_before = build.rows[0][0] if build.rows else none -%}
+    {%- endif -%}
+    {%- if frozen_before -%}
+        {%- set columns = model.columns.keys() | join(', ') -%}
+select {{ columns }} from {{ computed }}
+
+union all
+
+select {{ columns }}
+from marts.{{ this.identifier }}
+where {{ day }} < '{{ frozen_before }}'::date
+    {%- else -%}
+select * from {{ computed }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# What was published last of a model that rests; nothing before the first publication. #}
+{% macro as_published(computed) -%}
+    {%- set columns = model.columns.keys() | join(', ') -%}
+    {%- set published = adapter.get_relation(this.database, 'marts', this.identifier) if execute else none -%}
+select {{ columns }} from {{ published or computed }}
+{{- '' if published else ' where false' }}
+{%- endmacro %}

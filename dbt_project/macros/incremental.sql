@@ -1,0 +1,68 @@
+{# Incremental strategy `replace_affected`: delete by the affected keys, not by the keys of the new
+   rows, so that rows which should disappear do. meta.affected: {relation, key}: the model that
+   lists the keys, and the columns that make one up in both. #}
+{% macro get_incremental_replace_affected_sql(arg_dict) -%}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set affected = config.get('meta', {})['affected'] -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+
+    delete from {{ target }} as kept
+    using {{ ref(affected['relation']) }} as affected
+    where
+        {% for column in affected['key'] -%}
+        kept.{{ column }} = affected.{{ column }}{{ ' and ' if not loop.last }}
+        {%- endfor %};
+
+    insert into {{ target }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+{# Incremental strategy `upsert`: by the unique index on unique_key, in one pass. The stock delete+insert
+   looks every new row up once more, to delete what is nearly never there. #}
+{% macro get_incremental_upsert_sql(arg_dict) -%}
+    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | list -%}
+
+    insert into {{ arg_dict['target_relation'] }} ({{ columns | join(', ') }})
+    select {{ columns | join(', ') }}
+    from {{ arg_dict['temp_relation'] }}
+    on conflict ({{ arg_dict['unique_key'] }}) do update
+    set
+        {% for column in columns -%}
+        {{ column }} = excluded.{{ column }}{{ ', ' if not loop.last }}
+        {%- endfor %}
+{%- endmacro %}
+
+{# Post-hook: an index that dbt's own `indexes` cannot say (INCLUDE, WHERE), made once per table. #}
+{% macro ensure_index(columns, include=none, where=none) -%}
+    {{ return(adapter.dispatch('ensure_index', 'marketing_automation')(columns, include, where)) }}
+{%- endmacro %}
+
+{% macro postgres__ensure_index(columns, include, where) -%}
+    {%- set tail = ' (' ~ columns ~ ')' ~ (' INCLUDE (' ~ include ~ ')' if include else '') -%}
+    {%- set condition = ' WHERE ' ~ where if where else '' -%}
+    do $body$
+    begin
+        if not exists (
+            select
+            from pg_catalog.pg_index
+            where
+                indrelid = '{{ this }}'::regclass
+                and pg_get_indexdef(indexrelid) ilike '%' || '{{ tail }}' || '%'
+        ) then
+            create index on {{ this }}{{ tail }}{{ condition }};
+        end if;
+    end
+    $body$
+{%- endmacro %}
+
+{% macro default__ensure_index(columns, include, where) -%}
+{%- endmacro %}
+
+{# Post-hook, outside the transaction: index-only scans need the visibility map, the planner needs
+   statistics; both at once after a rebuild, by autovacuum later. #}
+{% macro settle_table() -%}
+    {%- if should_full_refresh() -%}
+        vacuum (analyze) {{ this }}
+    {%- endif -%}
+{%- endmacro %}

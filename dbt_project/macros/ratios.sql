@@ -1,0 +1,5 @@
+{# One division, to 12 decimals; null where there is nothing to divide by. The cast before it keeps
+   enough digits whatever the size of the quotient. #}
+{% macro ratio(numerator, denominator) -%}
+    (({{ numerator }})::numeric(50, 20) / nullif({{ denominator }}, 0))::numeric(38, 12)
+{%- endmacro %}

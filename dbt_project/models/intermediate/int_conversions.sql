@@ -1,0 +1,78 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='upsert',
+        unique_key='conversion_id',
+        indexes=[{'columns': ['conversion_id'], 'unique': true}, {'columns': ['build_id']}],
+        post_hook=[
+            "{{ ensure_index('person_id, converted_at, ' ~ by_code_point('conversion_id')) }}",
+            {'sql': '{{ settle_table() }}', 'transaction': false},
+        ],
+    )
+}}
+{%- set affected = ref('int_conversions_affected') %}
+
+with
+
+conversions as (
+
+    select * from {{ ref('stg_conversions') }}
+    {% if is_incremental() %}
+        where conversion_id in (select changed.conversion_id from {{ affected }} as changed)
+    {% endif %}
+
+),
+
+refunds as (
+
+    select
+        conversion_id,
+        sum(refund_cents) as refund_cents
+    from {{ ref('stg_refunds') }}
+    {% if is_incremental() %}
+        where conversion_id in (select changed.conversion_id from {{ affected }} as changed)
+    {% endif %}
+    group by conversion_id
+
+),
+
+rates as (
+
+    select * from {{ ref('int_exchange_rates_by_day') }}
+
+),
+
+build as (
+
+    select * from {{ ref('stg_build') }}
+
+),
+
+-- Net before it is converted, converted once, rounded before it is shared. revenue_cents is null
+-- where no rate is young enough: such a conversion is held out of all money and counted.
+net as (
+
+    select
+        conversions.conversion_id,
+        conversions.user_id as person_id,
+        conversions.occurred_at as converted_at,
+        {{ utc_day('conversions.occurred_at') }} as converted_on,
+        conversions.conversion_type,
+        conversions.currency,
+        round(
+            greatest(conversions.revenue_cents - coalesce(refunds.refund_cents, 0), 0)
+            * case when conversions.currency = '{{ policy("reporting_currency") }}' then 1 else rates.rate end
+        )::bigint as revenue_cents,
+        build.build_id
+    from conversions
+    cross join build
+    left join refunds
+        on conversions.conversion_id = refunds.conversion_id
+    left join rates
+        on
+            conversions.currency = rates.currency
+            and {{ utc_day('conversions.occurred_at') }} = rates.converted_on
+
+)
+
+select * from net

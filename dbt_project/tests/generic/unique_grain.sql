@@ -1,0 +1,11 @@
+{# No two rows with the same values in `columns`, absent values being equal to each other. #}
+{% test unique_grain(model, columns) %}
+
+select
+    {{ columns | join(', ') }},
+    count(*) as copies
+from {{ model }}
+group by {{ columns | join(', ') }}
+having count(*) > 1
+
+{% endtest %}
