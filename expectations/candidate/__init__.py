@@ -1,0 +1,35 @@
+"""The suites of the tables that a build wants to publish, one per mart."""
+
+from orchestration.policy import Policy
+
+from ..suite import Suite
+from . import (
+    attribution_by_campaign,
+    attribution_by_channel,
+    campaign_performance,
+    campaign_roi,
+    channel_roi,
+    fct_attribution,
+    marketing_roi_summary,
+    scorecard,
+    viral_coefficient_daily,
+)
+
+__all__ = ["candidate_suites"]
+
+MODULES = {
+    "fct_attribution": fct_attribution,
+    "attribution_by_channel": attribution_by_channel,
+    "attribution_by_campaign": attribution_by_campaign,
+    "campaign_performance": campaign_performance,
+    "channel_roi": channel_roi,
+    "campaign_roi": campaign_roi,
+    "marketing_roi_summary": marketing_roi_summary,
+    "viral_coefficient_daily": viral_coefficient_daily,
+    "scorecard": scorecard,
+}
+
+
+def candidate_suites(policy: Policy) -> dict[str, Suite]:
+    """The suite of each mart, by its name."""
+    return {mart: module.suite(policy) for mart, module in MODULES.items()}

@@ -1,0 +1,15 @@
+"""candidate.viral_coefficient_daily: cohorts that had matured when last published have hardly changed since."""
+
+from orchestration.policy import Policy
+
+from ..suite import Suite
+from .tables import settled_days_keep, table_suite
+
+
+def suite(policy: Policy) -> Suite:
+    """The suite of candidate.viral_coefficient_daily."""
+    return table_suite(
+        "viral_coefficient_daily",
+        settled_days_keep("cohort_users", "the users of mature cohorts", policy),
+        settled_days_keep("credited_joins", "the joins credited to mature cohorts", policy),
+    )

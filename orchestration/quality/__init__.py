@@ -1,0 +1,1 @@
+"""Judges what came in before it is built, and what was built before it is published."""
