@@ -1,0 +1,66 @@
+"""One installation: its settings and policy, and what is made from them once something needs it.
+
+Made by cli.py and definitions.py, which pass its parts on to the stages.
+"""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from orchestration.ingest.open_load import PersonalData
+from orchestration.policy import Policy
+from orchestration.privacy.keys import find_keys
+from orchestration.privacy.pseudonyms import Pseudonyms
+from orchestration.privacy.vault import Cipher
+from orchestration.settings import REPOSITORY, Settings, key_bytes
+from orchestration.transform.project import Project
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse.vault import holds_pseudonyms
+
+
+@dataclass(frozen=True)
+class Installation:
+    """settings, policy: as the environment and dbt_project.yml give them."""
+
+    settings: Settings
+    policy: Policy
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment of this process. Raises SettingsError or PolicyError naming all that is wrong."""
+        return cls(Settings.load(), Policy.load(REPOSITORY / "dbt_project.yml", os.environ))
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse, started and migrated."""
+        return Warehouse.open(self.settings.marketing_home, self.settings.warehouse_url)
+
+    @property
+    def landing(self) -> Path:
+        """Where feed files wait to be loaded."""
+        return self.settings.marketing_home / "landing"
+
+    @cached_property
+    def project(self) -> Project:
+        """The dbt project, with its artefacts under MARKETING_HOME."""
+        return Project(REPOSITORY, self.warehouse.home)
+
+    @cached_property
+    def personal_data(self) -> PersonalData:
+        """Pseudonyms and ciphers under the keys in force. Raises KeyProblem."""
+        with self.warehouse.connect() as connection:
+            may_create = self.settings.warehouse_url is None and not holds_pseudonyms(connection)
+        pseudonym_key, vault_key = self.settings.marketing_pseudonym_key, self.settings.marketing_vault_key
+        keys = find_keys(
+            self.warehouse.home / "keys",
+            pseudonym_key=key_bytes(pseudonym_key) if pseudonym_key else None,
+            vault_key=key_bytes(vault_key) if vault_key else None,
+            may_create=may_create,
+        )
+        return PersonalData(
+            pseudonyms=Pseudonyms(keys.pseudonym, keys.version),
+            vault=Cipher(keys.vault, purpose="vault", version=keys.version),
+            quarantine=Cipher(keys.vault, purpose="quarantine", version=keys.version),
+        )
