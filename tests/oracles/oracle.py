@@ -1,0 +1,86 @@
+"""The whole way from feeds to marts in one call."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tests.oracles.attribution import Row, attribution_by, fct_attribution
+from tests.oracles.campaigns import AddressKey, Deliveries, campaign_performance
+from tests.oracles.feeds import Feeds, Fingerprint, json_fingerprint
+from tests.oracles.journeys import journeys_of, touches_of
+from tests.oracles.money import Rates, conversions_of, costs_of
+from tests.oracles.policy import Policy, headline_model
+from tests.oracles.roi import campaign_roi, channel_roi, marketing_roi_summary
+from tests.oracles.scorecard import scorecard
+from tests.oracles.viral import referrals_of, viral_coefficient_daily
+
+GRAINS: dict[str, tuple[str, ...]] = {
+    "fct_attribution": ("conversion_id", "touchpoint_id"),
+    "attribution_by_channel": ("date", "attribution_model", "channel"),
+    "attribution_by_campaign": ("date", "attribution_model", "campaign_id"),
+    "campaign_performance": ("campaign_id",),
+    "channel_roi": ("date", "attribution_model", "channel"),
+    "campaign_roi": ("attribution_model", "campaign_id"),
+    "marketing_roi_summary": ("date",),
+    "viral_coefficient_daily": ("cohort_on",),
+    "scorecard": ("metric",),
+}
+"""Mart -> the columns that no two of its rows share."""
+
+
+def trimmed_lower(address: str) -> str:
+    """The address as it is compared: two spellings of it are one recipient."""
+    return address.strip().lower()
+
+
+def marts_of(
+    feeds: Feeds,
+    as_of: datetime,
+    policy: Policy,
+    *,
+    fingerprint: Fingerprint = json_fingerprint,
+    address_key: AddressKey = trimmed_lower,
+) -> dict[str, list[Row]]:
+    """Every mart at as_of (UTC): name -> rows with the columns of the mart, sorted by grain.
+
+    Credits and ratios are Decimals of twelve decimals, money is int cents, days are dates, times datetimes
+    in UTC. Nothing is frozen and no calibration has been promoted. Raises ValueError for a policy value
+    outside its choices.
+    """
+    rates = Rates(feeds, as_of, policy, fingerprint)
+    conversions = conversions_of(feeds, as_of, rates)
+    costs = costs_of(feeds, as_of, rates, fingerprint)
+    deliveries = Deliveries(feeds, as_of, policy, fingerprint, address_key)
+
+    attribution = fct_attribution(journeys_of(conversions, touches_of(feeds, as_of), policy), policy)
+    by_channel = attribution_by("channel", attribution)
+    by_campaign = attribution_by("campaign_id", attribution)
+    performance = campaign_performance(deliveries)
+    conversion_rates = {row["campaign_id"]: row["conversion_rate"] for row in performance}
+    by_channel_roi = channel_roi(by_channel, costs)
+    cohorts = viral_coefficient_daily(referrals_of(feeds, as_of, policy, fingerprint, address_key), as_of, policy)
+    marts = {
+        "fct_attribution": attribution,
+        "attribution_by_channel": by_channel,
+        "attribution_by_campaign": by_campaign,
+        "campaign_performance": performance,
+        "channel_roi": by_channel_roi,
+        "campaign_roi": campaign_roi(by_campaign, costs),
+        "marketing_roi_summary": marketing_roi_summary(attribution, headline_model(policy), conversion_rates),
+        "viral_coefficient_daily": cohorts,
+        "scorecard": scorecard(by_channel, by_channel_roi, deliveries, cohorts, as_of, policy),
+    }
+    return {name: by_grain(rows, GRAINS[name]) for name, rows in marts.items()}
+
+
+def held_out(
+    feeds: Feeds, as_of: datetime, policy: Policy, *, fingerprint: Fingerprint = json_fingerprint
+) -> tuple[list[str], int]:
+    """(ids of the conversions, number of ad_spend rows) that no mart holds because no rate is known for them."""
+    rates = Rates(feeds, as_of, policy, fingerprint)
+    waiting = [each.conversion_id for each in conversions_of(feeds, as_of, rates) if each.revenue_cents is None]
+    return sorted(waiting), sum(cost.cost_cents is None for cost in costs_of(feeds, as_of, rates, fingerprint))
+
+
+def by_grain(rows: Sequence[Row], grain: Sequence[str]) -> list[Row]:
+    """The rows in order of their grain, nulls first; text by code point."""
+    return sorted(rows, key=lambda row: [(row[column] is not None, row[column]) for column in grain])
