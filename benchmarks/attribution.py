@@ -10,7 +10,6 @@ are compared row by row. Ratios are of the server's CPU, which a busy machine st
 import argparse
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +21,8 @@ from orchestration.policy import Policy
 from orchestration.transform.builds import BuildSession, open_session
 from orchestration.transform.project import Project
 from orchestration.warehouse import Warehouse
-from orchestration.warehouse.builds import mark_published
-from orchestration.warehouse.publication import publish
+from orchestration.warehouse.builds import mark_published, published_rows
+from orchestration.warehouse.publication import Published, figures, publish
 
 ROOT = Path(__file__).parents[1]
 SAME_DELTA = 10_000
@@ -79,6 +78,7 @@ class Bench:
         self._quieten()
         self._meter = Meter(self.warehouse)
         self.world = World(self.warehouse, touches)
+        self._published: dict = {}
 
     def first_build(self) -> tuple[Cost, Cost]:
         """Cost of what comes before fct_attribution, and of itself; everything else is built and published too."""
@@ -146,11 +146,15 @@ class Bench:
         return self._meter.cost(invoke)
 
     def _publish(self, session: BuildSession, marts: list, *, last: bool = False) -> Cost:
-        end: Callable = (lambda connection, _: mark_published(connection, session.build_id, {})) if last else _nothing
+        def end(connection: psycopg.Connection, published: list[Published]) -> None:
+            self._published |= figures(published)
+            if last:
+                mark_published(connection, session.build_id, self._published)
 
         def bring() -> None:
             with self.warehouse.connect(autocommit=True) as connection:
-                publish(connection, marts, is_full=False, end_build=end)
+                rows_before = published_rows(connection)
+                publish(connection, marts, is_full=False, rows_before=rows_before, end_build=end)
 
         cost = self._meter.cost(bring)
         session.ended = session.ended or last
@@ -170,10 +174,6 @@ class Bench:
     def _execute(self, statement: str) -> None:
         with self.warehouse.connect(autocommit=True) as connection:
             connection.execute(statement)
-
-
-def _nothing(_connection: psycopg.Connection, _published: list) -> None:
-    """The build goes on after this publication."""
 
 
 def _columns(connection: psycopg.Connection, table: str) -> str:

@@ -12,35 +12,50 @@
     )::numeric(50, 24))
 {%- endmacro %}
 
+{# A share as an integer count of the last decimal that credits have. Integers are as exact as decimals and
+   cost a tenth. #}
+{% macro trillionths(share) -%}
+    round({{ share }}::numeric * 1000000000000)::bigint
+{%- endmacro %}
+
 {# Credit and cents of a model that gives one touch everything. #}
 {% macro whole_credit(model, takes_all) -%}
-    case when {{ takes_all }} then 1 else 0 end::numeric(18, 12) as {{ model }}_credit,
-        case when {{ takes_all }} then revenue_cents else 0 end::bigint as {{ model }}_revenue_cents
+    case when {{ takes_all }} then 1::numeric(18, 12) else 0::numeric(18, 12) end as {{ model }}_credit,
+        case when {{ takes_all }} then revenue_cents else 0 end as {{ model }}_revenue_cents
 {%- endmacro %}
 
 {# Credit and cents of a model that shares: from the credit of the touches before this one to the
-   credit up to it. The last touch takes what the others leave, so both add up exactly. #}
+   credit up to it, in trillionths. The last touch takes what the others leave, so both add up exactly. #}
 {% macro shared_credit(model, before, upto) -%}
-    (case when is_last then 1 else {{ upto }} end - {{ before }})::numeric(18, 12) as {{ model }}_credit,
-        (
-            case when is_last then revenue_cents else round({{ upto }} * revenue_cents) end
-            - round({{ before }} * revenue_cents)
-        )::bigint as {{ model }}_revenue_cents
+    (
+            (case when is_last then {{ trillionths(1) }} else {{ upto }} end - {{ before }}) * 0.000000000001
+        )::numeric(18, 12) as {{ model }}_credit,
+        case when is_last then revenue_cents else {{ share_of('revenue_cents', upto) }} end
+        - {{ share_of('revenue_cents', before) }} as {{ model }}_revenue_cents
+{%- endmacro %}
+
+{# So many trillionths of a number of cents, in whole cents. 9 million cents are the most of which a
+   trillion-fold fits a bigint. #}
+{% macro share_of(cents, share) -%}
+    case
+            when {{ cents }} <= 9000000 then {{ rounded_quotient(share ~ ' * ' ~ cents, trillionths(1)) }}
+            else round({{ share }} * 0.000000000001 * {{ cents }})::bigint
+        end
 {%- endmacro %}
 
 {# Credit, sign-ups and revenue by day of conversion, model and `dimension`; each model has a row for
-   whatever a journey of that day touched, if only with zeros. Summed before it is turned into rows. #}
+   whatever a journey of that day touched, if only with zeros. #}
 {% macro attribution_by(dimension) -%}
 {%- set affected = ref('int_attribution_days_affected') -%}
 with
 
-attributed as (
+by_day as (
 
-    select * from {{ ref('fct_attribution') }}
+    select * from {{ ref('int_attribution_by_day') }}
     where
-        {{ is_not_frozen('converted_on') }}
+        touches > 0
         {% if is_incremental() %}
-            and converted_on in (select changed.date from {{ affected }} as changed)
+            and date in (select changed.date from {{ affected }} as changed)
         {% endif %}
 
 ),
@@ -48,16 +63,16 @@ attributed as (
 summed as (
 
     select
-        converted_on as date,
+        date,
         {{ dimension }},
         {% for model in attribution_models() %}
-            sum({{ model }}_credit) as {{ model }}_conversions,
-            sum({{ model }}_credit) filter (where conversion_type = 'signup') as {{ model }}_signups,
+            sum({{ model }}_conversions) as {{ model }}_conversions,
+            sum({{ model }}_signups) as {{ model }}_signups,
             sum({{ model }}_revenue_cents) as {{ model }}_revenue_cents{{ ',' if not loop.last }}
         {% endfor %}
-    from attributed
+    from by_day
     group by
-        converted_on,
+        date,
         {{ dimension }}
 
 ),
@@ -69,7 +84,7 @@ by_model as (
         credited.attribution_model,
         summed.{{ dimension }},
         credited.conversions::numeric(30, 12) as conversions,
-        coalesce(credited.signups, 0)::numeric(30, 12) as signups,
+        credited.signups::numeric(30, 12) as signups,
         credited.revenue_cents::bigint as revenue_cents
     from summed
     cross join lateral (

@@ -34,13 +34,15 @@
 {%- endmacro %}
 
 {# Loads of a feed that this build must look at and its base did not, for `where load_id in (...)`; none
-   in a full build. Literals, because of an unknown load the planner expects as much as of the average
+   in a full build. seen_before: only those that an earlier build had, of which models know some records
+   or all: records have come due since, or were handed over to it. Literals, because of an unknown load the planner expects as much as of the average
    one, and the first is often the whole table. #}
-{% macro new_loads(feed) -%}
+{% macro new_loads(feed, seen_before=false) -%}
     {%- set arrived = ref('stg_loads__new') -%}
     {%- set loads = [] -%}
     {%- if execute and is_delta() -%}
-        {%- set query = "select load_id from " ~ arrived ~ " where feed = '" ~ feed ~ "' order by load_id" -%}
+        {%- set seen = ' and is_seen_before' if seen_before else '' -%}
+        {%- set query = "select load_id from " ~ arrived ~ " where feed = '" ~ feed ~ "'" ~ seen ~ " order by load_id" -%}
         {%- set loads = run_query(query).columns[0].values() -%}
     {%- endif -%}
     {{- loads | join(', ') or 'null' -}}
@@ -77,11 +79,16 @@ select {{ columns }} from {{ computed }}
 union all
 
 select {{ columns }}
-from marts.{{ this.identifier }}
+from {{ published(this.identifier) }}
 where {{ day }} < '{{ frozen_before }}'::date
     {%- else -%}
 select * from {{ computed }}
     {%- endif -%}
+{%- endmacro %}
+
+{# A mart as the base of this build published it: where an incremental build looks up what it replaces. #}
+{% macro published(name) -%}
+    marts.{{ name }}
 {%- endmacro %}
 
 {# What was published last of a model that rests; nothing before the first publication. #}

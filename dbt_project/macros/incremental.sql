@@ -18,19 +18,17 @@
     from {{ arg_dict['temp_relation'] }}
 {%- endmacro %}
 
-{# Incremental strategy `upsert`: by the unique index on unique_key, in one pass. The stock delete+insert
-   looks every new row up once more, to delete what is nearly never there. #}
-{% macro get_incremental_upsert_sql(arg_dict) -%}
-    {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | list -%}
-
-    insert into {{ arg_dict['target_relation'] }} ({{ columns | join(', ') }})
-    select {{ columns | join(', ') }}
-    from {{ arg_dict['temp_relation'] }}
-    on conflict ({{ arg_dict['unique_key'] }}) do update
-    set
-        {% for column in columns -%}
-        {{ column }} = excluded.{{ column }}{{ ', ' if not loop.last }}
-        {%- endfor %}
+{# Pre-hook of a model that adds to what it holds: in one build it may do so once. #}
+{% macro refuse_to_add_twice() -%}
+    {%- if is_incremental() -%}
+    do $body$
+    begin
+        if exists (select from {{ this }} where build_id = {{ this_build() }}) then
+            raise exception 'build {{ this_build() }} has added to {{ this }} already; the next build starts afresh';
+        end if;
+    end
+    $body$
+    {%- endif -%}
 {%- endmacro %}
 
 {# Post-hook: an index that dbt's own `indexes` cannot say (INCLUDE, WHERE), made once per table. #}

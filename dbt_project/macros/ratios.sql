@@ -3,3 +3,8 @@
 {% macro ratio(numerator, denominator) -%}
     (({{ numerator }})::numeric(50, 20) / nullif({{ denominator }}, 0))::numeric(38, 12)
 {%- endmacro %}
+
+{# The quotient of two integers, none of them negative, rounded to the nearest one, halves up. #}
+{% macro rounded_quotient(numerator, denominator) -%}
+    (({{ numerator }} + {{ denominator }} / 2) / {{ denominator }})
+{%- endmacro %}

@@ -10,7 +10,7 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse, builds, ledger
 from orchestration.warehouse.builds import Build
 from orchestration.warehouse.locks import BuildLock
-from orchestration.warehouse.publication import Published, publish
+from orchestration.warehouse.publication import Published, figures, publish
 from orchestration.warehouse.reads import sample_rows
 
 from .dbt import Failure, Invocation
@@ -64,11 +64,16 @@ class BuildSession:
         """Bring marts to the candidate's state and end the build, in one transaction."""
 
         def end(connection: Any, published: list[Published]) -> None:
-            figures = {one.mart.name: {"deleted": one.deleted, "inserted": one.inserted} for one in published}
-            builds.mark_published(connection, self.build_id, figures)
+            builds.mark_published(connection, self.build_id, figures(published))
 
         with self.warehouse.connect("marketing publication", autocommit=True) as connection:
-            published = publish(connection, self.project.marts, is_full=self.build.is_full, end_build=end)
+            published = publish(
+                connection,
+                self.project.marts,
+                is_full=self.build.is_full,
+                rows_before=builds.published_rows(connection),
+                end_build=end,
+            )
         self.ended = True
         return published
 

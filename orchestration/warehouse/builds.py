@@ -142,6 +142,8 @@ def mark_published(connection: psycopg.Connection, build_id: int, figures: dict)
         raise RuntimeError(
             f"build {build_id} is not running any more: another start took it for dead; nothing was published"
         )
+    connection.execute("delete from ops.candidate_state")
+    connection.execute("insert into ops.candidate_state (build_id) values (%s)", [build_id])
     connection.execute(
         """
         update raw.loads
@@ -158,6 +160,18 @@ def mark_published(connection: psycopg.Connection, build_id: int, figures: dict)
         """
     )
     quarantine.empty_published(connection, build_id)
+
+
+def published_rows(connection: psycopg.Connection) -> dict[str, int]:
+    """Rows of each mart as the latest publication left them."""
+    rows = connection.execute(
+        """
+        select mart, (figure ->> 'rows')::bigint
+        from (select figures from ops.builds where status = 'published' order by build_id desc limit 1) as latest
+        cross join lateral jsonb_each(figures) as figures (mart, figure)
+        """
+    )
+    return dict(rows.fetchall())
 
 
 def frozen_before(connection: psycopg.Connection) -> date | None:

@@ -4,8 +4,9 @@ The tables are never dropped or renamed: views of analysts hang on them, and a r
 transaction sees one build, whole.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
@@ -38,16 +39,23 @@ class Published:
     rows: int
 
 
+def figures(published: Iterable[Published]) -> dict[str, dict[str, int]]:
+    """What is kept of a publication in ops.builds, by mart."""
+    return {one.mart.name: {"deleted": one.deleted, "inserted": one.inserted, "rows": one.rows} for one in published}
+
+
 def publish(
     connection: psycopg.Connection,
     marts: Sequence[Mart],
     *,
     is_full: bool,
     end_build: Callable[[psycopg.Connection, list[Published]], None],
+    rows_before: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Published]:
     """Bring every mart to the candidate's state and call end_build, all in one transaction.
 
     is_full: the build computed everything, so the affected keys say nothing and rows are compared.
+    rows_before: of marts, by name, as the last publication left them: a large table is not counted again.
     """
     with connection.transaction():
         published = []
@@ -55,15 +63,20 @@ def publish(
             _take_shape(connection, mart)
             by_keys = mart.affected is not None and not is_full
             deleted, inserted = (_by_affected_keys if by_keys else _by_difference)(connection, mart)
-            rows = connection.execute(
-                sql.SQL("select count(*) from {}").format(sql.Identifier(MARTS, mart.name))
-            ).fetchone()[0]
+            if by_keys and mart.name in rows_before:
+                rows = rows_before[mart.name] - deleted + inserted
+            else:
+                rows = _count(connection, mart)
             published.append(Published(mart, deleted, inserted, rows))
         end_build(connection, published)
     if is_full:
         for mart in marts:
             connection.execute(sql.SQL("analyze {}").format(sql.Identifier(MARTS, mart.name)))
     return published
+
+
+def _count(connection: psycopg.Connection, mart: Mart) -> int:
+    return connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(MARTS, mart.name))).fetchone()[0]
 
 
 def _by_affected_keys(connection: psycopg.Connection, mart: Mart) -> tuple[int, int]:

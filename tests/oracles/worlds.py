@@ -44,7 +44,7 @@ RATE_DAYS = (8, 37, 66, 120)
 HOURS = (timedelta(hours=12), timedelta(hours=23, minutes=59, seconds=59, microseconds=999_999))
 CHANNELS = ("direct", "direct", "email", "paid_search", "social", "référence", "")
 CAMPAIGNS = ("c1", "c2", "C2", "c3", "never described")
-CENTS = (0, 1, 3, 99, 100, 1_001, 1_000_001)
+CENTS = (0, 1, 3, 99, 100, 1_001, 1_000_001, 9_000_000, 9_000_001, 99_999_999)
 CURRENCIES = ("USD", "USD", "EUR", "GBP", "CHF", None)
 """EUR has rates, GBP an old one at most, CHF never one."""
 RATES = (1, 0.5, 1.0853, 0.0066666, 12.5)

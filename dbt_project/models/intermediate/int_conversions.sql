@@ -1,8 +1,8 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='upsert',
-        unique_key='conversion_id',
+        incremental_strategy='replace_affected',
+        meta={'affected': {'relation': 'int_conversions_affected', 'key': ['conversion_id']}},
         indexes=[{'columns': ['conversion_id'], 'unique': true}, {'columns': ['build_id']}],
         post_hook=[
             "{{ ensure_index('person_id, converted_at, ' ~ by_code_point('conversion_id')) }}",
@@ -16,9 +16,25 @@ with
 
 conversions as (
 
-    select * from {{ ref('stg_conversions') }}
     {% if is_incremental() %}
-        where conversion_id in (select changed.conversion_id from {{ affected }} as changed)
+
+        -- limit: else the planner, which thinks that staging hides most rows, reads all conversions.
+        select found.*
+        from {{ affected }} as changed
+        cross join lateral (
+
+            select known.*
+            from {{ ref('stg_conversions') }} as known
+            where known.conversion_id = changed.conversion_id
+            order by known.conversion_id
+            limit 1
+
+        ) as found
+
+    {% else %}
+
+        select * from {{ ref('stg_conversions') }}
+
     {% endif %}
 
 ),

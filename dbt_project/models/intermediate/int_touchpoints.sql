@@ -1,19 +1,22 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='upsert',
-        unique_key='touchpoint_id',
-        indexes=[{'columns': ['touchpoint_id'], 'unique': true}, {'columns': ['build_id']}],
+        incremental_strategy='replace_affected',
+        meta={'affected': {'relation': 'int_anonymous_ids_affected', 'key': ['anonymous_id']}},
+        indexes=[{'columns': ['build_id']}],
         post_hook=[
             "{{ ensure_index('person_id, touched_at', include='touchpoint_id, channel, campaign_id') }}",
-            "{{ ensure_index('anonymous_id', where='has_user_id = false') }}",
+            "{{ ensure_index('anonymous_id', where='anonymous_id is not null') }}",
             {'sql': '{{ settle_table() }}', 'transaction': false},
         ],
     )
 }}
 {%- set affected = ref('int_anonymous_ids_affected') %}
 {%- set arrived = new_loads('touchpoints') %}
+{%- set seen_before = new_loads('touchpoints', seen_before=true) %}
 
+-- No index on touchpoint_id: raw holds each once, and a place more to write to for each new touch is what an
+-- incremental build would pay for most.
 with
 
 touches as (
@@ -21,11 +24,11 @@ touches as (
     select
         event_id as touchpoint_id,
         user_id,
-        anonymous_id,
+        case when user_id is null then anonymous_id end as anonymous_id,
         occurred_at as touched_at,
         channel,
         coalesce(campaign_id, '(none)') as campaign_id,
-        user_id is not null as has_user_id
+        load_id in ({{ seen_before }}) as may_be_known
     from {{ ref('stg_touchpoints') }}
     {% if is_incremental() %}
         where load_id in ({{ arrived }})
@@ -47,32 +50,40 @@ build as (
 
 {% if is_incremental() %}
 
-    -- New ones, and those that are known under an anonymous id about which something new is claimed.
+    -- Everything known under an anonymous id about which something new is claimed.
+    relinked as (
+
+        select known.*
+        from {{ affected }} as changed
+        inner join {{ this }} as known
+            on changed.anonymous_id = known.anonymous_id
+
+    ),
+
     to_resolve as (
 
         select
             touches.*,
-            null::text as known_person_id
+            null::text as known_person_id,
+            null::bigint as known_build_id
         from touches
-        left join {{ this }} as known
-            on touches.touchpoint_id = known.touchpoint_id
-        where known.touchpoint_id is null
+        left join relinked
+            on touches.touchpoint_id = relinked.touchpoint_id
+        where relinked.touchpoint_id is null
 
         union all
 
         select
-            known.touchpoint_id,
+            touchpoint_id,
             null::text as user_id,
-            known.anonymous_id,
-            known.touched_at,
-            known.channel,
-            known.campaign_id,
-            known.has_user_id,
-            known.person_id as known_person_id
-        from {{ affected }} as relinked
-        inner join {{ this }} as known
-            on relinked.anonymous_id = known.anonymous_id
-        where known.has_user_id = false
+            anonymous_id,
+            touched_at,
+            channel,
+            campaign_id,
+            false as may_be_known,
+            person_id as known_person_id,
+            build_id as known_build_id
+        from relinked
 
     ),
 
@@ -82,7 +93,8 @@ build as (
 
         select
             touches.*,
-            null::text as known_person_id
+            null::text as known_person_id,
+            null::bigint as known_build_id
         from touches
 
     ),
@@ -98,8 +110,9 @@ resolved as (
         to_resolve.channel,
         to_resolve.campaign_id,
         to_resolve.anonymous_id,
-        to_resolve.has_user_id,
-        to_resolve.known_person_id
+        to_resolve.may_be_known,
+        to_resolve.known_person_id,
+        to_resolve.known_build_id
     from to_resolve
     left join intervals
         on
@@ -121,12 +134,27 @@ changed as (
         resolved.channel,
         resolved.campaign_id,
         resolved.anonymous_id,
-        resolved.has_user_id,
-        build.build_id,
-        resolved.known_person_id as previous_person_id
+        case
+            when resolved.known_person_id = resolved.person_id then resolved.known_build_id
+            else build.build_id
+        end as build_id,
+        nullif(resolved.known_person_id, resolved.person_id) as previous_person_id
     from resolved
     cross join build
-    where resolved.known_person_id is distinct from resolved.person_id
+    {% if is_incremental() %}
+        -- What is known of a load that is looked at again stands where its person's touches do. The case
+        -- spares all others the look.
+        left join {{ this }} as known
+            on
+                case when resolved.may_be_known then resolved.person_id end = known.person_id
+                and resolved.touched_at = known.touched_at
+                and resolved.touchpoint_id = known.touchpoint_id
+        where known.touchpoint_id is null
+        -- Their places in the index lie in this order.
+        order by
+            resolved.person_id,
+            resolved.touched_at
+    {% endif %}
 
 )
 

@@ -17,7 +17,8 @@ new_loads as (
 
     select
         loads.load_id,
-        loads.feed
+        loads.feed,
+        loads.first_build_id < build.build_id as is_seen_before
     from loads
     inner join build
         on

@@ -11,8 +11,8 @@
     )
 }}
 {%- set affected = ref('int_journeys_affected') %}
-{%- set first_weight = policy('attribution_first_weight') ~ '::numeric(40, 24)' %}
-{%- set last_weight = policy('attribution_last_weight') ~ '::numeric(40, 24)' %}
+{%- set first_weight = trillionths(policy('attribution_first_weight')) %}
+{%- set last_weight = trillionths(policy('attribution_last_weight')) %}
 {%- set in_order = 'order by touched_at, ' ~ by_code_point('touchpoint_id') %}
 
 with
@@ -154,7 +154,7 @@ positions as (
 
 ),
 
--- Credit of one touch, before the last one takes what the others leave.
+-- Credit of one touch in trillionths, before the last one takes what the others leave.
 credits as (
 
     select
@@ -164,20 +164,26 @@ credits as (
             when non_direct_count = 0 then touch_position >= touch_count
             else channel <> 'direct' and non_direct_position = non_direct_count
         end as is_last_non_direct,
-        (1::numeric / greatest(touch_count, 1))::numeric(18, 12) as linear_share,
+        {{ rounded_quotient(trillionths(1), 'greatest(touch_count, 1)') }} as linear_share,
         case
-            when touch_count <= 1 then 1
-            when touch_count = 2 and {{ first_weight }} + {{ last_weight }} = 0 then 0.5
+            when touch_count <= 1 then {{ trillionths(1) }}
+            when touch_count = 2 and {{ first_weight }} + {{ last_weight }} = 0 then {{ trillionths(0.5) }}
             when touch_count = 2
-                then {{ first_weight }} / nullif({{ first_weight }} + {{ last_weight }}, 0)
+                then round(
+                    {{ trillionths(1) }} * {{ first_weight }}::numeric
+                    / nullif({{ first_weight }} + {{ last_weight }}, 0)
+                )::bigint
             else {{ first_weight }}
-        end::numeric(18, 12) as first_share,
+        end as first_share,
         case
             when touch_count >= 3
-                then (1 - {{ first_weight }} - {{ last_weight }}) / (touch_count - 2)
+                then {{ rounded_quotient(
+                    'greatest(' ~ trillionths(1) ~ ' - ' ~ first_weight ~ ' - ' ~ last_weight ~ ', 0)',
+                    '(touch_count - 2)',
+                ) }}
             else 0
-        end::numeric(18, 12) as middle_share,
-        (decay_weight / sum(decay_weight) over journey)::numeric(18, 12) as decay_share
+        end as middle_share,
+        round({{ trillionths(1) }} * decay_weight / sum(decay_weight) over journey)::bigint as decay_share
     from positions
     window journey as (
         partition by conversion_id
@@ -192,15 +198,15 @@ cumulated as (
 
     select
         *,
-        least(1, (touch_position - 1) * linear_share) as linear_before,
-        least(1, touch_position * linear_share) as linear_upto,
+        least({{ trillionths(1) }}, (touch_position - 1) * linear_share) as linear_before,
+        least({{ trillionths(1) }}, touch_position * linear_share) as linear_upto,
         case
             when touch_position = 1 then 0
-            else least(1, first_share + (touch_position - 2) * middle_share)
+            else least({{ trillionths(1) }}, first_share + (touch_position - 2) * middle_share)
         end as position_before,
-        least(1, first_share + (touch_position - 1) * middle_share) as position_upto,
-        least(1, sum(decay_share) over up_to_here - decay_share) as decay_before,
-        least(1, sum(decay_share) over up_to_here) as decay_upto
+        least({{ trillionths(1) }}, first_share + (touch_position - 1) * middle_share) as position_upto,
+        least({{ trillionths(1) }}, (sum(decay_share) over up_to_here)::bigint - decay_share) as decay_before,
+        least({{ trillionths(1) }}, (sum(decay_share) over up_to_here)::bigint) as decay_upto
     from credits
     window up_to_here as (
         partition by conversion_id

@@ -84,6 +84,7 @@ create table raw.loads (
     latest_at timestamptz,
     status text not null default 'loaded' check (status in ('loaded', 'held', 'accepted', 'withdrawn')),
     reason text,
+    first_build_id bigint references ops.builds (build_id),
     claimed_build_id bigint references ops.builds (build_id),
     published_build_id bigint references ops.builds (build_id),
     started_at timestamptz not null,
@@ -92,8 +93,8 @@ create table raw.loads (
     check (conflicting <= duplicate)
 );
 comment on table raw.loads is
-    'One row per file (or requeue). claimed_build_id: the newest build that saw its rows; '
-    'published_build_id: the build that first published them; earliest_at, latest_at: the span of its '
+    'One row per file (or requeue). first_build_id, claimed_build_id: the first and the newest build that saw '
+    'its rows; published_build_id: the build that first published them; earliest_at, latest_at: the span of its '
     'records'' own times.';
 create unique index loads_one_per_content on raw.loads (feed, checksum) where status <> 'withdrawn';
 create index loads_unpublished on raw.loads (load_id) where published_build_id is null;

@@ -20,6 +20,15 @@ comment on view ops.current_build is
     'The build that models compute for: as_of is their present, base_build_id where an incremental one starts.';
 """
 
+CANDIDATE_STATE = """
+create unlogged table ops.candidate_state (
+    build_id bigint not null
+);
+comment on table ops.candidate_state is
+    'The published build in whose state the tables of intermediate and candidate are. Unlogged, as they are: a '
+    'crash of the server empties all of them at once.';
+"""
+
 OPEN_BUILD = """
 create function ops.open_build(
     as_of timestamptz,
@@ -49,6 +58,8 @@ begin
         when base.build_id is null then 'first build'
         when latest.build_id <> base.build_id
             then format('build %s was not published (%s)', latest.build_id, latest.status)
+        when not exists (select from ops.candidate_state as state where state.build_id = base.build_id)
+            then 'the server crashed, or the warehouse was restored without its unlogged tables'
         when base.policy_sha256 <> open_build.policy_sha256 then 'the policy changed'
         when base.code_sha256 <> open_build.code_sha256 then 'the models changed'
         when open_build.as_of < base.as_of then format('as_of goes back from %s', base.as_of)
@@ -66,7 +77,7 @@ begin
     returning build_id into opened;
 
     update raw.loads
-    set claimed_build_id = opened
+    set claimed_build_id = opened, first_build_id = coalesce(first_build_id, opened)
     where published_build_id is null and raw.loads.status in ('loaded', 'accepted');
 
     return opened;
@@ -123,6 +134,7 @@ BUILD_LOCK = (0x6D6B7467, 2)
 
 def upgrade() -> None:
     op.execute(CURRENT_BUILD)
+    op.execute(CANDIDATE_STATE)
     op.execute(LOCK.format(classid=BUILD_LOCK[0], objid=BUILD_LOCK[1]))
     op.execute(OPEN_BUILD)
     op.execute(JOIN_BUILD)
