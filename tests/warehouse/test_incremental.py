@@ -48,6 +48,7 @@ def test_any_order_of_arrival_ends_in_the_same_rows(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(5400)
 @settings(DRAWN, max_examples=80)
 @given(worlds(clashes=False, largest=60), st.randoms(use_true_random=False), st.integers(2, 6))
 def test_any_order_of_arrival_ends_in_the_same_rows_at_length(

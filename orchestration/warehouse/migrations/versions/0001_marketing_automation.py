@@ -121,7 +121,8 @@ create table raw.quarantine (
     released_load_id bigint references raw.loads (load_id)
 );
 comment on table raw.quarantine is
-    'Records that broke their feed''s contract. record: encrypted, emptied once a requeue has loaded it.';
+    'Records that broke their feed''s contract. record: encrypted; emptied once a requeue has '
+    'loaded it and a build has published that.';
 create index quarantine_waiting on raw.quarantine (feed, quarantine_id) where released_at is null;
 
 create table raw.shadowed (
