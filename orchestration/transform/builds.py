@@ -152,6 +152,7 @@ def open_session(
         )
         kind = f"full ({build.full_reason})" if build.is_full else f"incremental from build {build.base_build_id}"
         tell(f"build {build.build_id}, {kind}, as of {build.as_of:%Y-%m-%d %H:%M:%S} UTC: {build.new_loads} new loads")
+        builds.refresh_statistics(connection)
         session = BuildSession(warehouse, project, policy, build, connection)
         try:
             yield session

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import psycopg
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from . import quarantine
@@ -70,6 +71,28 @@ def open_build(
             [build_id],
         ).fetchone()
     return Build(build_id, *row)
+
+
+def refresh_statistics(connection: psycopg.Connection) -> list[str]:
+    """Analyze the raw tables that grew a good deal since they last were; returns their names.
+
+    Autovacuum comes a minute later: of a table just filled the planner knows nothing, and a join over it that takes
+    a second may take an hour.
+    """
+    grown = connection.execute(
+        """
+        select tables.relname
+        from pg_stat_user_tables as tables
+        inner join pg_class on pg_class.oid = tables.relid
+        where
+            tables.schemaname = 'raw'
+            and (pg_class.reltuples < 0 or tables.n_mod_since_analyze > 1000 + 0.1 * pg_class.reltuples)
+        order by tables.relname
+        """
+    ).fetchall()
+    for (table,) in grown:
+        connection.execute(sql.SQL("analyze {}").format(sql.Identifier("raw", table)))
+    return [table for (table,) in grown]
 
 
 def fail_build(connection: psycopg.Connection, build_id: int, reason: str, failed: Sequence[str] = ()) -> None:
