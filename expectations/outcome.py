@@ -31,8 +31,8 @@ class Finding:
 
     def __str__(self) -> str:
         if self.passed:
-            return f"{self.expectation.claim}: {'held' if self.judged else 'not judged'}"
-        found = "" if self.observed is None else f": found {shown(self.observed)}"
+            return f"{self.expectation.claim}: {'met' if self.judged else 'not judged'}"
+        found = "" if self.observed is None else f": found {self.expectation.shown(self.observed)}"
         return f"{self.expectation.claim}{found}"
 
 
@@ -56,13 +56,6 @@ class Outcome:
     def overruled(self) -> "Outcome":
         """The same, where a person asked for the change: what compares with the published state only warns."""
         return replace(self, findings=tuple(_overruled(finding) for finding in self.findings))
-
-
-def shown(value: Any) -> str:
-    """A number without the noise of its last digits; anything else as it is."""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() else f"{value:,.4g}"
-    return str(value)
 
 
 def _overruled(finding: Finding) -> Finding:

@@ -34,6 +34,12 @@ class Expectation:
         """The column that it speaks of."""
         return self.kwargs["column"]
 
+    def shown(self, value: Any) -> str:
+        """A figure of the column as its claim speaks of it: in percent, or as a number; anything else as it is."""
+        if not isinstance(value, int | float):
+            return str(value)
+        return percent(value) if "%" in self.claim else number(value)
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -67,4 +73,9 @@ def exactly(column: str, values: Sequence[str], claim: str) -> Expectation:
 
 def percent(share: float) -> str:
     """A share as people read it: 0.05 is 5 %."""
-    return f"{share * 100:g} %"
+    return f"{number(share * 100)} %"
+
+
+def number(value: float) -> str:
+    """A number without the noise of its last digits."""
+    return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.4g}"

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.ingest.landing import WrongUsageError
+from orchestration.ingest.landing import WrongUsageError, stray_files
 from orchestration.ingest.open_load import LoadReport
 from orchestration.installation import Installation
 from orchestration.policy import PolicyError
@@ -108,6 +108,9 @@ def ingest(
                 installation.warehouse, paths or [], landing=installation.landing, progress=progress, **arguments
             )
     _print_loads(reports)
+    if not paths and not requeue:
+        for stray in stray_files(installation.landing):
+            _tell(f"left alone in {installation.landing}: {stray}")
     refused = [report for report in reports if report.refused]
     for report in refused:
         _tell(f"{report.source}: {report.refused}")
@@ -144,6 +147,7 @@ def list_loads(
         raise typer.BadParameter(f"found {status!r}, expected loaded, held, accepted or withdrawn")
     with Installation.load().warehouse.connect() as connection:
         found = ledger.loads(connection, status=status, limit=limit)
+        held = ledger.loads(connection, status="held")
     counts = ("read", "inserted", "quarantined")
     table = _table("load", "feed", "status", "loaded at", *counts, "published", "source", right=("load", *counts))
     for load in found:
@@ -159,9 +163,11 @@ def list_loads(
             load.source,
         )
     _print(table)
-    for load in found:
-        if load.status == "held":
-            typer.echo(f"load {load.load_id} is held: {load.reason}")
+    # However old: a hold ends by nobody but a person.
+    for load in held:
+        typer.echo(f"load {load.load_id} of {load.feed} is held: {load.reason}")
+    if held:
+        typer.echo("marketing loads accept ID (it was right) or withdraw ID (it was wrong) ends a hold")
 
 
 @loads_app.command()
@@ -170,6 +176,7 @@ def accept(ids: Annotated[list[int], typer.Argument(metavar="ID…")]) -> None:
     with Installation.load().warehouse.connect() as connection, connection.transaction():
         for load_id in ids:
             ledger.accept(connection, load_id)
+    _tell(f"accepted: {', '.join(map(str, ids))}; the next build shows them")
 
 
 @loads_app.command()
@@ -178,6 +185,7 @@ def withdraw(ids: Annotated[list[int], typer.Argument(metavar="ID…")]) -> None
     with Installation.load().warehouse.connect() as connection, connection.transaction():
         for load_id in ids:
             ledger.withdraw(connection, load_id)
+    _tell(f"withdrawn: {', '.join(map(str, ids))}")
 
 
 @app.command()
@@ -228,9 +236,9 @@ def scorecard(as_json: Annotated[bool, typer.Option("--json", help="for programs
     typer.echo(f"as of {rows[0]['as_of'].astimezone(UTC):%Y-%m-%d %H:%M} UTC")
 
 
-def _plain(value: object) -> float | str:
+def _plain(value: object) -> int | float | str:
     if isinstance(value, Decimal):
-        return float(value)
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return str(value)

@@ -15,7 +15,7 @@ from orchestration.ingest.defs import ingest_definitions
 from orchestration.ingest.landing import purge_done
 from orchestration.installation import Installation
 from orchestration.instance import LOCATION, write_instance
-from orchestration.operations.defs import operations_definitions, presence_folder
+from orchestration.operations.defs import TOLD, operations_definitions, presence_folder
 from orchestration.operations.presence import present
 from orchestration.quality.defs import marts_freshness, quality_definitions, refresh_checks
 from orchestration.transform.defs import REFRESH, REQUESTED_BY, keep_connections, transform_definitions
@@ -98,7 +98,9 @@ def _console(_context: dg.InitLoggerContext) -> logging.Logger:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     handler = logging.StreamHandler(sys.stderr)
+    # Neither Dagster's own events nor what it says of each step after a failed one, once for each asset.
     handler.addFilter(lambda record: record.dagster_meta["dagster_event"] is None)
+    handler.addFilter(lambda record: not record.dagster_meta["orig_message"].startswith("Dependencies for step "))
     handler.setFormatter(_PlainFormatter())
     logger.handlers = [handler]
     return logger
@@ -126,6 +128,8 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
         if event.is_step_failure and event.step_failure_data.error is not None:
             error = event.step_failure_data.error
             cause = error.cause or error
-            return cause.message.strip()
+            if cause.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                return "the build was interrupted; marts are as they were"
+            return cause.message.strip().removeprefix(TOLD)
     failures = [event.message for event in result.all_events if event.is_failure]
     return failures[-1] if failures else "the run failed; its log says why"

@@ -14,7 +14,7 @@ from orchestration.policy import Policy
 from orchestration.privacy.keys import find_keys
 from orchestration.privacy.pseudonyms import Pseudonyms
 from orchestration.privacy.vault import Cipher
-from orchestration.settings import REPOSITORY, Settings, key_bytes
+from orchestration.settings import REPOSITORY, Settings, SettingsError, key_bytes
 from orchestration.transform.project import Project
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.vault import holds_pseudonyms
@@ -34,7 +34,12 @@ class Installation:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """The warehouse, started and migrated."""
+        """The warehouse, started and migrated. Raises SettingsError where MARKETING_HOME can be no directory."""
+        home = self.settings.marketing_home
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"MARKETING_HOME: found {home}, expected a directory: {error.strerror}") from error
         return Warehouse.open(self.settings.marketing_home, self.settings.warehouse_url)
 
     @property

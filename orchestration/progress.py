@@ -24,7 +24,6 @@ class IngestProgress:
         self._file = None
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
@@ -32,6 +31,8 @@ class IngestProgress:
 
     def __call__(self, step: FileProgress) -> None:
         """Show how far the file is."""
+        # Not before: a bar that never moved would leave an empty line above an error.
+        self._progress.start()
         if step.file != self._file:
             self._file = step.file
             self._progress.reset(self._task, description=f"{step.file.feed}/{step.file.path.name}", records=0)

@@ -1,7 +1,11 @@
-{{ config(meta={'dagster': {'ref': {'name': 'attribution_by_channel'}}}) }}
+{{
+    config(meta={
+        'description': 'Conservation: for every model and day, what the channels were given, `unattributed` '
+        'included, is what came in; and the same over campaigns.',
+        'dagster': {'ref': {'name': 'attribution_by_channel'}},
+    })
+}}
 
--- Conservation: for every model and day, what the channels were given, `unattributed` included, is
--- what came in; and the same over campaigns.
 with
 
 conversions as (

@@ -1,7 +1,11 @@
-{{ config(meta={'dagster': {'ref': {'name': 'channel_roi'}}}) }}
+{{
+    config(meta={
+        'description': 'Under every model the channels of a day cost what was spent that day, and the campaigns '
+        'what was spent in all.',
+        'dagster': {'ref': {'name': 'channel_roi'}},
+    })
+}}
 
--- Under every model the channels of a day cost what was spent that day, and the campaigns what was
--- spent in all.
 with
 
 spend as (

@@ -1,4 +1,9 @@
-{{ config(meta={'dagster': {'ref': {'name': 'fct_attribution'}}}) }}
+{{
+    config(meta={
+        'description': 'Under every model the credits of a conversion sum to 1, and its cents to its revenue.',
+        'dagster': {'ref': {'name': 'fct_attribution'}},
+    })
+}}
 {%- set affected = ref('int_journeys_affected') %}
 
 -- A build that credits only some conversions judges these: the others were judged when they were credited.

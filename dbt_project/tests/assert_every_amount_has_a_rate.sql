@@ -1,6 +1,10 @@
--- Revenue and cost in a currency without a rate young enough are held out of the money marts: counted here,
--- so that they are not forgotten. A rate that arrives brings them in.
-{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'int_conversions'}}}) }}
+{{
+    config(severity='warn', meta={
+        'description': 'Revenue and cost in a currency without a rate young enough are held out of the money marts: '
+        'counted here, so that they are not forgotten. A rate that arrives brings them in.',
+        'dagster': {'ref': {'name': 'int_conversions'}},
+    })
+}}
 
 with
 

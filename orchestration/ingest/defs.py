@@ -13,7 +13,7 @@ from orchestration.warehouse import Warehouse, ledger
 from orchestration.warehouse.builds import frozen_before
 from orchestration.warehouse.quarantine import common_reasons
 
-from .landing import waiting_files
+from .landing import stray_files, waiting_files
 from .loader import load
 from .open_load import LoadReport, PersonalData
 from .records import FEEDS, Feed
@@ -57,6 +57,8 @@ def _feeds(warehouse: Warehouse, landing: Path, personal_data: Callable[[], Pers
     def load_landing(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """Load the waiting files of the chosen feeds, each in a transaction of its own."""
         chosen = {key.path[-1] for key in context.selected_asset_keys}
+        for stray in stray_files(landing):
+            context.log.warning(f"left alone: {stray}")
         paths = [file.path for file in waiting_files(landing) if file.feed in chosen]
         if not paths:
             context.log.info(f"no file waits in {landing}")
@@ -164,7 +166,8 @@ def _landing_sensor(warehouse: Warehouse, landing: Path, job: Any, may_ask: bool
             loading = ledger.is_loading(connection)
         decision = decide(waiting, Cursor.parse(context.cursor), datetime.now(UTC), loading=loading)
         if decision.run_key is None:
-            return dg.SensorResult(skip_reason=decision.reason, cursor=str(decision.cursor))
+            reason = "; never to be loaded: ".join([decision.reason, *stray_files(landing)])
+            return dg.SensorResult(skip_reason=reason, cursor=str(decision.cursor))
         request = dg.RunRequest(run_key=decision.run_key, tags={"marketing/requested_by": "landing_sensor"})
         return dg.SensorResult(run_requests=[request], cursor=str(decision.cursor))
 

@@ -17,6 +17,7 @@ DONE = ".done"
 FAILED = ".failed"
 UNFINISHED_SUFFIXES = (".part", ".tmp")
 REASON_SUFFIX = ".reason.txt"
+FORMATS = "its name must end in .jsonl, .jsonl.gz, .csv, .csv.gz or .parquet"
 
 
 class WrongUsageError(Exception):
@@ -41,6 +42,20 @@ def waiting_files(landing: Path) -> list[FeedFile]:
     return [file for feed in FEEDS if (folder := landing / feed).is_dir() for file in _in_folder(feed, folder)]
 
 
+def stray_files(landing: Path) -> list[str]:
+    """Finished files below the landing folder that nobody will ever load: each with what is wrong with it."""
+    strays = []
+    for path in sorted(landing.glob("*")) + sorted(landing.glob("*/*")):
+        name = path.relative_to(landing)
+        if path.is_dir() or not all(map(is_finished, name.parts)):
+            continue
+        if len(name.parts) == 1 or name.parts[0] not in FEEDS:
+            strays.append(f"{name} lies in no feed's folder ({', '.join(FEEDS)})")
+        elif not has_known_format(path):
+            strays.append(f"{name}: {FORMATS}")
+    return strays
+
+
 def given_files(paths: Iterable[Path]) -> list[FeedFile]:
     """The files that these paths name: a file's feed is its parent folder's name; a folder may be a feed's, or hold
     feeds' folders.
@@ -63,7 +78,7 @@ def _given_file(path: Path) -> FeedFile:
     if path.parent.name not in FEEDS:
         raise WrongUsageError(f"{path}: its folder must be named after its feed, one of {', '.join(FEEDS)}")
     if not has_known_format(path):
-        raise WrongUsageError(f"{path}: its name must end in .jsonl, .jsonl.gz, .csv, .csv.gz or .parquet")
+        raise WrongUsageError(f"{path}: {FORMATS}")
     return FeedFile(path.parent.name, path)
 
 

@@ -1,7 +1,7 @@
 """Shows the quality stage to Dagster: the judgement of new loads before the models, the audit before publication,
 and whether feeds still send."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from expectations.candidate import candidate_suites
 from expectations.outcome import Outcome
 from expectations.raw import load_suites
 from orchestration.policy import Policy
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, ledger
 from orchestration.warehouse.load_profiles import latest_arrivals
 
 from . import report
@@ -89,16 +89,30 @@ def _judgement_of_loads(policy: Policy) -> dg.AssetChecksDefinition:
     def judge_new_loads(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         build: RunningBuild = context.resources.build
         verdicts = judge_loads(build.warehouse, build.build_id, build.policy)
+        with build.warehouse.connect() as connection:
+            held = ledger.loads(connection, status="held")
         for key in _load_check_keys(policy):
-            yield _load_result(key, [verdict for verdict in verdicts if verdict.feed == key.asset_key.path[-1]])
+            feed = key.asset_key.path[-1]
+            new = [verdict for verdict in verdicts if verdict.feed == feed]
+            if taken := [verdict for verdict in new if not verdict.held]:
+                # Of a load from a terminal Dagster has heard nothing.
+                context.op_execution_context.log_event(_taken(key.asset_key, taken, build.build_id))
+            yield _load_result(key, new, {load.load_id: load.reason for load in held if load.feed == feed})
         # The audit will need it, and while the models are built the database does most of the work.
         runner.warm_up()
 
     return judge_new_loads
 
 
-def _load_result(key: dg.AssetCheckKey, verdicts: Sequence[LoadVerdict]) -> dg.AssetCheckResult:
-    held = [verdict.load_id for verdict in verdicts if verdict.held]
+def _taken(asset: dg.AssetKey, verdicts: Sequence[LoadVerdict], build_id: int) -> dg.AssetMaterialization:
+    loads = ", ".join(str(verdict.load_id) for verdict in verdicts)
+    metadata = {"loads": loads, "rows": sum(verdict.records for verdict in verdicts), "build_id": build_id}
+    return dg.AssetMaterialization(asset, description="New loads that this build takes.", metadata=metadata)
+
+
+def _load_result(
+    key: dg.AssetCheckKey, verdicts: Sequence[LoadVerdict], held: Mapping[int, str]
+) -> dg.AssetCheckResult:
     metadata: dict[str, Any] = {"new_loads": len(verdicts), "rows": sum(verdict.records for verdict in verdicts)}
     if unjudged := report.unjudged(verdicts):
         metadata["not_judged"] = unjudged
@@ -109,15 +123,15 @@ def _load_result(key: dg.AssetCheckKey, verdicts: Sequence[LoadVerdict]) -> dg.A
         }
     if held:
         metadata |= {
-            "held_loads": dg.MetadataValue.json(held),
-            "end_the_hold": dg.MetadataValue.md(report.ways_to_end(verdicts)),
+            "held_loads": dg.MetadataValue.json(list(held)),
+            "end_the_hold": dg.MetadataValue.md(report.ways_to_end(held)),
         }
     return dg.AssetCheckResult(
         asset_key=key.asset_key,
         check_name=key.name,
-        passed=not broken,
+        passed=not broken and not held,
         severity=dg.AssetCheckSeverity.WARN,
-        description=report.loads_in_a_line(verdicts),
+        description=report.loads_in_a_line(verdicts, held),
         metadata=metadata,
     )
 
@@ -203,11 +217,11 @@ def _raw_freshness_sensor(warehouse: Warehouse, policy: Policy) -> dg.SensorDefi
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def raw_freshness_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        """Tell which feeds have stopped sending, or have begun again. Starts no run."""
+        """Tell which feeds still send, and which have stopped. Starts no run."""
         now = datetime.now(UTC)
         told, cursor = news(_states(warehouse, policy, now), context.cursor, now)
         if not told:
-            return dg.SkipReason("no feed has become late, or has come back")
+            return dg.SkipReason("no feed has a new load, or has become late")
         return dg.SensorResult(asset_events=[_evaluation(state) for state in told], cursor=cursor)
 
     return raw_freshness_sensor

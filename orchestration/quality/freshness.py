@@ -29,11 +29,15 @@ def freshness_of(arrivals: Mapping[str, datetime], now: datetime, max_age_hours:
 
 
 def news(states: list[Freshness], cursor: str | None, now: datetime) -> tuple[list[Freshness], str | None]:
-    """The states that a sensor should tell, and its next cursor: those that changed, or all after RETELL_AFTER."""
-    told = json.loads(cursor) if cursor else {"at": None, "late": {}}
-    changed = [state for state in states if told["late"].get(state.feed) is not state.late]
+    """The states that a sensor should tell, and its next cursor: those that changed, or all after RETELL_AFTER.
+
+    A new load is a change: Dagster takes what was told before it for outdated.
+    """
+    told = json.loads(cursor) if cursor else {"at": None, "states": {}}
+    now_told = {state.feed: [state.late, state.latest_at.isoformat()] for state in states}
+    changed = [state for state in states if told["states"].get(state.feed) != now_told[state.feed]]
     if told["at"] is None or now - datetime.fromisoformat(told["at"]) >= RETELL_AFTER:
         changed, told["at"] = states, now.isoformat()
     if not changed:
         return [], cursor
-    return changed, json.dumps({"at": told["at"], "late": {state.feed: state.late for state in states}})
+    return changed, json.dumps({"at": told["at"], "states": now_told})

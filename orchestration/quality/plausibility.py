@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import Any
 
-from expectations.outcome import shown
 from expectations.raw import Kind, Measure
+from expectations.suite import number
 from orchestration.policy import Policy
 
 # The largest earlier load counts by this part beside the median.
@@ -198,7 +198,7 @@ def _amounts(figures: Figures, column: str, profile: Profile, earlier: Sequence[
         figures.leave(figure, NO_BASELINE)
         return
     usual = median(typical)
-    figures.judge(figure, amounts["typical"] / usual, f"typically {shown(amounts['typical'])}, before {shown(usual)}")
+    figures.judge(figure, amounts["typical"] / usual, f"typically {number(amounts['typical'])}, before {number(usual)}")
 
 
 def _rates(figures: Figures, profile: Profile) -> None:

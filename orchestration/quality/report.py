@@ -1,9 +1,9 @@
 """[pure] Verdicts and outcomes in words, for the Dagster UI: figures, keys of records and load numbers only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from expectations.outcome import Finding, Outcome, shown
+from expectations.outcome import Finding, Outcome
 from expectations.suite import Severity
 
 from .verdicts import LoadVerdict
@@ -15,23 +15,22 @@ END_A_CHANGE = (
 )
 
 
-def loads_in_a_line(verdicts: Sequence[LoadVerdict]) -> str:
-    """What came of a feed's new loads."""
-    held = [verdict for verdict in verdicts if verdict.held]
-    if not verdicts:
-        return "No new loads."
-    if not held:
-        return f"{_loads(len(verdicts))} judged, none held."
-    reasons = " ".join(f"Load {verdict.load_id} is held: {verdict.reason}." for verdict in held)
-    return f"{_loads(len(verdicts))} judged, {len(held)} held. {reasons}"
+def loads_in_a_line(verdicts: Sequence[LoadVerdict], held: Mapping[int, str]) -> str:
+    """What came of a feed's new loads, and what is held; held: load to reason, those of earlier builds too."""
+    new = {verdict.load_id for verdict in verdicts}
+    told = [f"Load {load_id} is{'' if load_id in new else ' still'} held: {why}." for load_id, why in held.items()]
+    if verdicts:
+        told.insert(0, f"{_loads(len(verdicts))} judged, {len(new & held.keys()) or 'none'} held.")
+    return " ".join(told) or "No new loads."
 
 
 def breaches_table(verdicts: Sequence[LoadVerdict]) -> str:
     """Every expectation that a load broke, as a Markdown table; empty when there is none."""
     rows = [
-        (str(verdict.load_id), breach.finding.expectation.claim, shown(breach.value), breach.detail)
+        (str(verdict.load_id), expected.claim, expected.shown(breach.value), breach.detail)
         for verdict in verdicts
         for breach in verdict.breaches
+        for expected in [breach.finding.expectation]
     ]
     return _table(("load", "expected", "found", "in detail"), rows)
 
@@ -56,9 +55,9 @@ def unjudged(verdicts: Sequence[LoadVerdict]) -> dict[str, dict[str, int]]:
     return found
 
 
-def ways_to_end(verdicts: Sequence[LoadVerdict]) -> str:
-    """The commands that end the holds, as Markdown."""
-    return "\n".join(f"- {END_A_HOLD.format(verdict.load_id)}" for verdict in verdicts if verdict.held)
+def ways_to_end(held: Iterable[int]) -> str:
+    """The commands that end the holds on these loads, as Markdown."""
+    return "\n".join(f"- {END_A_HOLD.format(load_id)}" for load_id in held)
 
 
 def outcome_in_a_line(outcome: Outcome) -> str:
@@ -91,11 +90,11 @@ def audit_reason(outcomes: Sequence[Outcome]) -> str:
 def _result(finding: Finding) -> str:
     if not finding.passed:
         return "blocks" if finding.expectation.severity is Severity.BLOCKING else "warns"
-    return "held" if finding.judged else "not judged"
+    return "met" if finding.judged else "not judged"
 
 
 def _observed(finding: Finding) -> str:
-    return "" if finding.observed is None else shown(finding.observed)
+    return "" if finding.observed is None else finding.expectation.shown(finding.observed)
 
 
 def _loads(count: int) -> str:

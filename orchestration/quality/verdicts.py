@@ -19,7 +19,7 @@ class Breach:
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.finding.expectation.claim}: found {self.value:.4g}{detail}"
+        return f"{self.finding.expectation.claim}: found {self.finding.expectation.shown(self.value)}{detail}"
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse, builds, ledger
 from orchestration.warehouse.builds import Build
-from orchestration.warehouse.locks import BuildLock
+from orchestration.warehouse.locks import DBT_APPLICATION_NAME, BuildLock
 from orchestration.warehouse.publication import Published, figures, publish
 from orchestration.warehouse.reads import sample_rows
+from orchestration.warehouse.sessions import cancel_statements
 
 from .dbt import Failure, Invocation
 from .project import Project
@@ -51,7 +53,8 @@ class BuildSession:
             selection = ("--full-refresh", *selection)
         elif "--select" not in selection:
             selection = (*WITHOUT_VIEWS, *selection)
-        return Invocation(self.project, [*BUILD_ARGUMENTS, *selection], self.build_id)
+        cancel = partial(cancel_statements, self.warehouse, DBT_APPLICATION_NAME)
+        return Invocation(self.project, [*BUILD_ARGUMENTS, *selection], self.build_id, cancel)
 
     def examples(self, failure: Failure, limit: int = 5) -> list[dict[str, Any]]:
         """Some of the rows that a failed test found."""

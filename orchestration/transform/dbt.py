@@ -1,7 +1,7 @@
 """dbt in this process: no second interpreter to start, and none left behind when this one is killed."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -12,6 +12,8 @@ from orchestration.warehouse.builds import BUILD_SETTING
 
 from .project import Project
 
+# dbt's own tidying after its last event takes less.
+GRACE_SECONDS = 0.5
 TELEMETRY_OFF = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
 
 
@@ -35,12 +37,14 @@ class Failure:
 class Invocation:
     """One dbt command: iterate its events to the end, then look at failures.
 
-    Events are dbt's structured log messages as dicts (info, data).
+    Events are dbt's structured log messages as dicts (info, data). cancel: ends the statements that dbt waits for;
+    called until dbt has ended when the caller stops before the last event.
     """
 
     project: Project
     arguments: Sequence[str]
     build_id: int | None = None
+    cancel: Callable[[], None] = lambda: None
     failures: list[Failure] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -71,8 +75,12 @@ class Invocation:
                 while (event := events.get()) is not None:
                     yield event
             finally:
-                # A caller that stops early waits too: dbt must not write on after its build has ended.
-                thread.join()
+                # A caller that stops early waits too: dbt must not write on after its build has ended. Again and
+                # again, because dbt goes on with its next model.
+                thread.join(GRACE_SECONDS)
+                while thread.is_alive():
+                    self.cancel()
+                    thread.join(GRACE_SECONDS)
         if not outcome:
             raise RuntimeError("dbt ended without a result; its log says why")
         self._judge(outcome[0])
@@ -97,13 +105,14 @@ class Invocation:
 def progress_line(event: dict[str, Any]) -> str | None:
     """What a person waiting would like to read of an event: each model as it is done, each test that failed."""
     data, name = event["data"], event["info"]["name"]
-    progress = f"{data.get('index', 0):>4} of {data.get('total', 0)}"
     if name == "LogModelResult":
         relation = data["node_info"]["node_relation"]
         model = f"{relation['schema']}.{relation['alias']}"
-        return f"{progress}  {model}: {data['status']} in {data['execution_time']:.1f} s"
+        rows = rows_written(event)
+        done = data["status"].lower() if rows is None else f"{rows:,} rows"
+        return f"{data['execution_time']:>6.1f} s  {model}: {done}"
     if name == "LogTestResult" and data["status"] not in ("pass", "skipped"):
-        return f"{progress}  {data['name']}: {data['status']}, {data.get('num_failures', 0)} rows"
+        return f"{data['execution_time']:>6.1f} s  {data['name']}: {data['status']}, {data.get('num_failures', 0)} rows"
     return None
 
 

@@ -78,6 +78,15 @@ class Project:
         ]
 
     @cached_property
+    def views(self) -> list[Mapping[str, Any]]:
+        """dbt's nodes of the models that are views."""
+        return [
+            node
+            for node in self.manifest["nodes"].values()
+            if node["resource_type"] == "model" and node["config"]["materialized"] == "view"
+        ]
+
+    @cached_property
     def _model_files(self) -> list[Path]:
         folder = self.root / "dbt_project"
         return sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern))

@@ -74,7 +74,10 @@ def restore(warehouse: Warehouse, path: Path) -> None:
         _create_like(admin, new, like=database)
         try:
             target = libpq_url(url, database=new, show_password=False)
-            _run("pg_restore", admin, "--exit-on-error", "--jobs=2", f"--dbname={target}", str(path))
+            try:
+                _run("pg_restore", admin, "--exit-on-error", "--jobs=2", f"--dbname={target}", str(path))
+            except WarehouseError as error:
+                raise WarehouseError(f"{path} cannot be restored; was it written by backup, whole? {error}") from error
             _migrate(libpq_url(warehouse.url, database=new), path)
             session.close()
             _swap(admin, database, new, old)

@@ -107,6 +107,10 @@ def test_an_implausible_load_is_held_before_the_models_and_the_run_goes_on(shown
     assert set(example) == {"load_id", "conversion_id", "revenue_cents"}
     assert "| 200,000,000 |" in told["broken"]
 
+    still = checks(shown.refresh())["conversions_loads_are_plausible"]
+    assert (still.passed, metadata(still)["held_loads"]) == (False, [wrong])
+    assert f"Load {wrong} is still held: no revenue_cents is above" in still.description
+
 
 def test_a_failed_audit_publishes_nothing_and_holds_what_was_new_until_someone_accepts_it(shown: Shown):
     """A history sent once more under new ids looks plausible, load by load."""

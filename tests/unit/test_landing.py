@@ -12,6 +12,7 @@ from orchestration.ingest.landing import (
     move_to_done,
     move_to_failed,
     purge_done,
+    stray_files,
     waiting_files,
 )
 
@@ -29,6 +30,10 @@ def test_only_finished_feed_files_wait(tmp_path: Path):
         touched(tmp_path / name)
     assert {file.path for file in waiting_files(tmp_path)} == set(wanted)
     assert waiting_files(tmp_path / "missing") == []
+    assert [stray.split()[0].rstrip(":") for stray in stray_files(tmp_path)] == [
+        "a.jsonl", "no_feed/a.jsonl", "touchpoints/notes.txt",
+    ]  # fmt: skip
+    assert stray_files(tmp_path / "missing") == []
 
 
 def test_a_path_is_a_file_a_feeds_folder_or_a_folder_of_feeds(tmp_path: Path):

@@ -124,6 +124,14 @@ def test_freshness_is_told_when_it_changes_and_now_and_then():
     assert [(state.feed, state.late) for state in told] == [("users", False)]
 
 
+def test_freshness_is_told_again_after_a_load():
+    """Dagster shows what was told of an asset before its newest materialisation as not evaluated."""
+    _, cursor = news(freshness_of({"users": NOW, "refunds": NOW}, NOW, 26), None, NOW)
+    later = NOW + timedelta(minutes=5)
+    told, _ = news(freshness_of({"users": later, "refunds": NOW}, later, 26), cursor, later)
+    assert [state.feed for state in told] == ["users"]
+
+
 def test_every_feed_and_every_mart_has_a_suite(candidate_models):
     """A table without a suite would be published unseen."""
     assert set(load_suites(POLICY)) == set(FEEDS)

@@ -10,6 +10,7 @@ from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
 from orchestration.transform.builds import GIVE_UP_AFTER, open_session
 from orchestration.transform.project import Project
+from orchestration.warehouse import sessions
 from orchestration.warehouse.locks import DBT_APPLICATION_NAME, BuildRunningError
 
 AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
@@ -62,6 +63,16 @@ def test_an_error_holds_nothing_until_it_comes_again_and_then_what_both_builds_w
     with session() as build:
         build.fail_models("out of range", ["int_conversions"])
     assert statuses(warehouse) == {poisoned: "held", good: "loaded"}
+
+
+def test_a_build_that_is_stopped_does_not_wait_for_what_dbt_waits_for(warehouse, session):
+    """Ctrl-C during a query of an hour took an hour."""
+    with warehouse.connect() as blocker, session() as build:
+        blocker.execute("lock table raw.touchpoints in access exclusive mode")
+        events = iter(build.dbt())
+        next(events)
+        events.close()
+        assert sessions.others(warehouse).count(DBT_APPLICATION_NAME) == 0
 
 
 def test_an_error_elsewhere_is_another_error(warehouse, session, arrive):

@@ -48,32 +48,23 @@ eligible as (
 
 ),
 
-repeated_pairs as (
-
-    select
-        inviter_id,
-        recipient_key
-    from eligible
-    group by
-        inviter_id,
-        recipient_key
-    having count(*) > 1
-
-),
-
-repeated as (
+numbered as (
 
     select
         eligible.*,
         row_number() over (
             partition by eligible.inviter_id, eligible.recipient_key
             order by eligible.sent_at, {{ by_code_point('eligible.event_id') }}
-        ) as send_number
+        ) as send_number,
+        count(*) over (partition by eligible.inviter_id, eligible.recipient_key) as send_count
     from eligible
-    inner join repeated_pairs
-        on
-            eligible.inviter_id = repeated_pairs.inviter_id
-            and eligible.recipient_key = repeated_pairs.recipient_key
+
+),
+
+repeated as (
+
+    select * from numbered
+    where send_count > 1
 
 ),
 
