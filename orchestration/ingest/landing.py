@@ -43,16 +43,18 @@ def waiting_files(landing: Path) -> list[FeedFile]:
 
 
 def stray_files(landing: Path) -> list[str]:
-    """Finished files below the landing folder that nobody will ever load: each with what is wrong with it."""
+    """Finished files below the landing folder that look as if they were meant, and nobody will ever load: each with
+    what is wrong with it."""
     strays = []
     for path in sorted(landing.glob("*")) + sorted(landing.glob("*/*")):
         name = path.relative_to(landing)
         if path.is_dir() or not all(map(is_finished, name.parts)):
             continue
-        if len(name.parts) == 1 or name.parts[0] not in FEEDS:
-            strays.append(f"{name} lies in no feed's folder ({', '.join(FEEDS)})")
-        elif not has_known_format(path):
+        in_feed = len(name.parts) > 1 and name.parts[0] in FEEDS
+        if in_feed and not has_known_format(path):
             strays.append(f"{name}: {FORMATS}")
+        elif not in_feed and has_known_format(path):
+            strays.append(f"{name} lies in no feed's folder ({', '.join(FEEDS)})")
     return strays
 
 

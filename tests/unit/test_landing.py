@@ -26,7 +26,8 @@ def touched(path: Path, text: str = "") -> Path:
 def test_only_finished_feed_files_wait(tmp_path: Path):
     wanted = [touched(tmp_path / "users" / "b.csv"), touched(tmp_path / "touchpoints" / "a.jsonl.gz")]
     for name in ("touchpoints/.a.jsonl", "touchpoints/a.jsonl.part", "touchpoints/a.jsonl.tmp", "touchpoints/notes.txt",
-                 "no_feed/a.jsonl", ".done/touchpoints/a.jsonl", "touchpoints/deeper/a.jsonl", "a.jsonl"):  # fmt: skip
+                 "no_feed/a.jsonl", ".done/touchpoints/a.jsonl", "touchpoints/deeper/a.jsonl", "a.jsonl",
+                 "truth.json"):  # fmt: skip
         touched(tmp_path / name)
     assert {file.path for file in waiting_files(tmp_path)} == set(wanted)
     assert waiting_files(tmp_path / "missing") == []
