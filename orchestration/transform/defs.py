@@ -191,7 +191,7 @@ def _marts(project: Project, freshness: dg.FreshnessPolicy) -> dg.AssetsDefiniti
         session: BuildSession = context.resources.build
         published = session.publish()
         changed = sum(one.deleted + one.inserted for one in published)
-        context.log.info(f"build {session.build_id} is published: {changed} rows changed in {len(published)} marts")
+        context.log.info(f"build {session.build_id} is published: {changed:,} rows changed in {len(published)} marts")
         with session.warehouse.connect() as connection:
             goals = scorecard(connection)
             held = ledger.loads(connection, status="held")
