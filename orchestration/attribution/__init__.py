@@ -1,0 +1,1 @@
+"""Fits what channels are worth from the paths that people took: Markov chains and Shapley values."""
