@@ -180,7 +180,7 @@ def test_a_verdict_says_what_was_found_and_what_was_expected(seasoned):
     load = send(seasoned, "touchpoints", touchpoint, SIZE, channel="email")
     reason = judge(seasoned)[load].reason
     assert reason.startswith("at most 70 % of a load would have to change channel")
-    assert "(load_max_mix_shift): found 0.75 (email 100%; load " in reason
+    assert "(load_max_mix_shift): found 75 % (email 100%; load " in reason
     assert "direct 25%, email 25%" in reason
     with seasoned.connect() as connection:
         assert connection.execute("select reason from raw.loads where load_id = %s", [load]).fetchone()[0] == reason
