@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from dagster_dbt import DbtManifestAssetSelection
 
+from orchestration.attribution.defs import attribution_definitions, refresh_fits
 from orchestration.ingest.defs import ingest_definitions
 from orchestration.ingest.landing import purge_done
 from orchestration.installation import Installation
@@ -42,10 +43,11 @@ def build_definitions(installation: Installation) -> dg.Definitions:
             installation.project,
             policy,
             as_of=settings.marketing_as_of,
-            checks=refresh_checks(policy),
+            others=refresh_checks(policy) | refresh_fits(),
             freshness=marts_freshness(policy),
             may_ask=settings.marketing_automation_enabled,
         ),
+        attribution_definitions(warehouse, policy, may_ask=settings.marketing_automation_enabled),
         operations_definitions(
             warehouse,
             policy,

@@ -38,6 +38,7 @@ Headline = Literal[
     "linear",
     "time_decay",
     "position_based",
+    "data_driven",
 ]
 
 
@@ -61,6 +62,13 @@ class Policy(BaseModel):
     attribution_first_weight: Share
     attribution_last_weight: Share
 
+    attribution_fit_days: Days
+    attribution_path_transform: Literal["unique", "exposure", "first", "frequency"]
+    attribution_direct_touches: Literal["keep", "drop", "drop_last"]
+    attribution_path_max_steps: Annotated[int, Field(ge=0, le=10_000)]
+    attribution_markov_order: Annotated[int, Field(ge=1, le=4)]
+    attribution_person_groups: Annotated[int, Field(ge=10, le=1000)]
+
     reporting_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", title="an ISO 4217 code in capitals, such as USD")]
     fx_max_age_days: Annotated[int, Field(ge=0, le=3650)]
 
@@ -83,6 +91,12 @@ class Policy(BaseModel):
     marketing_roi_target_pct: Annotated[float, Field(ge=-100, le=1_000_000)]
     attribution_accuracy_target: Share
     attribution_accuracy_min_conversions: Count
+    attribution_accuracy_floor: Share
+    attribution_accuracy_days: Days
+
+    recalibration_judged_days: Days
+    recalibration_confidence: Annotated[float, Field(ge=0.5, lt=1)]
+    recalibration_min_new_truth: Count
 
     history_min_loads: Annotated[int, Field(ge=1, le=10_000)]
     load_max_quarantined_share: Share
@@ -165,6 +179,16 @@ class Policy(BaseModel):
             found.append(
                 f"raw_retention_days: found {self.raw_retention_days}, expected at least {least}: "
                 f"attribution_lookback_days and {RETENTION_MARGIN_DAYS} more"
+            )
+        if self.attribution_accuracy_days > self.attribution_fit_days:
+            found.append(
+                f"attribution_accuracy_days: found {self.attribution_accuracy_days}, expected at most "
+                f"{self.attribution_fit_days}: attribution_fit_days"
+            )
+        if 2 * self.recalibration_judged_days > self.attribution_fit_days:
+            found.append(
+                f"recalibration_judged_days: found {self.recalibration_judged_days}, expected at most half of "
+                f"{self.attribution_fit_days}: attribution_fit_days"
             )
         if self.history_loads < self.history_min_loads:
             found.append(

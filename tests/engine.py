@@ -16,6 +16,7 @@ from unittest import mock
 
 from psycopg import sql
 
+from orchestration.attribution.fits import fit_build
 from orchestration.ingest.loader import load
 from orchestration.ingest.open_load import LoadReport, PersonalData
 from orchestration.ingest.records import FEEDS
@@ -76,23 +77,29 @@ class Engine:
             ).fetchall()
             names = sql.SQL(", ").join(sql.Identifier(*table) for table in [*tables, ("ops", "builds")])
             connection.execute(sql.SQL("truncate {} restart identity cascade").format(names))
+            connection.execute("truncate ops.attribution_promotions restart identity")
+            connection.execute("delete from ops.attribution_calibrations where calibration_id > 0")
 
     def ingest(self, feeds: Feeds, *, frozen_before: date | None = None) -> list[LoadReport]:
         """Load one file for each feed that has records."""
         with tempfile.TemporaryDirectory() as folder:
             self._files += 1
             files = write_feeds(feeds, Path(folder), f"file-{self._files}")
-            return load(self.warehouse, files, personal_data=self._personal_data, now=NOW, frozen_before=frozen_before)
+            return self.load(files, frozen_before=frozen_before)
+
+    def load(self, paths: list[Path], *, frozen_before: date | None = None) -> list[LoadReport]:
+        """Load feed files, or folders of them."""
+        return load(self.warehouse, paths, personal_data=self._personal_data, now=NOW, frozen_before=frozen_before)
 
     def build(
         self,
         as_of: datetime,
         *,
         full_reason: str | None = None,
-        selection: tuple[str, ...] = MODELS_ONLY,
+        arguments: tuple[str, ...] = MODELS_ONLY,
         before_publication: Callable[[], None] = lambda: None,
     ) -> Build:
-        """Build and publish under the policy in force (see `policy`); selection: further arguments of dbt's build.
+        """Build and publish under the policy in force (see `policy`); arguments: further ones of dbt's build.
 
         before_publication: called when the models are done; raising there makes a failed build of this one.
         Raises BuildFailedError, leaving the build failed.
@@ -101,22 +108,23 @@ class Engine:
         with open_session(
             self.warehouse, self.project, policy, as_of=as_of, requested_by="a test", full_reason=full_reason
         ) as session:
-            invocation = session.dbt(*selection)
-            for _event in invocation:
-                pass
-            if invocation.failures:
-                raise BuildFailedError(invocation.failures)
+            self._run(session.dbt_before_fits(*arguments))
+            fit_build(self.warehouse, policy)
+            self._run(session.dbt_after_fits(*arguments))
             before_publication()
             session.publish()
             return session.build
 
-    def dbt(self, *arguments: str) -> list[dict[str, Any]]:
-        """A plain dbt command, outside of any build of ours; its events. Raises BuildFailedError."""
-        invocation = Invocation(self.project, arguments)
+    @staticmethod
+    def _run(invocation: Invocation) -> list[dict[str, Any]]:
         events = list(invocation)
         if invocation.failures:
             raise BuildFailedError(invocation.failures)
         return events
+
+    def dbt(self, *arguments: str) -> list[dict[str, Any]]:
+        """A plain dbt command, outside of any build of ours; its events. Raises BuildFailedError."""
+        return self._run(Invocation(self.project, arguments))
 
     def marts(self, schema: str = "marts") -> Marts:
         """Every mart as published, or as it stands in `candidate`; rows sorted by grain."""

@@ -1,15 +1,75 @@
-{# The rule-based models, in the order in which the marts show them. #}
+{# The models, in the order in which the marts show them. data_driven is by the calibration in force. #}
 {% macro attribution_models() -%}
-    {{ return(['first_touch', 'last_touch', 'last_non_direct', 'linear', 'time_decay', 'position_based']) }}
+    {{ return(
+        ['first_touch', 'last_touch', 'last_non_direct', 'linear', 'time_decay', 'position_based', 'data_driven']
+    ) }}
 {%- endmacro %}
 
 {# Weight of a touch so much older than the journey's last one: halved per half-life, to 24 digits.
    Exact arithmetic all the way: no double, and no order of summing, can move a cent. #}
-{% macro decay_weight(age) -%}
-    exp((
-        {{ seconds(age) }}
-        * (-ln(2.0000000000000000000000000000000000) / ({{ policy('attribution_half_life_days') }} * 86400))
-    )::numeric(50, 24))
+{% macro decay_weight(age, half_life_days) -%}
+    case
+            when touch_count > 1
+                then exp((
+                    {{ seconds(age) }}
+                    * (-ln(2.0000000000000000000000000000000000) / ({{ half_life_days }} * 86400))
+                )::numeric(50, 24))
+            else 1
+        end
+{%- endmacro %}
+
+{# What position_based gives in trillionths: <prefix>_first_share to the first touch, <prefix>_middle_share to each one
+   between; the last takes what is left. first, last: weights of the outer touches. #}
+{% macro position_shares(prefix, first, last) -%}
+{%- set first_weight = trillionths(first) -%}
+{%- set last_weight = trillionths(last) -%}
+    case
+            when touch_count <= 1 then {{ trillionths(1) }}
+            when touch_count = 2 and {{ first_weight }} + {{ last_weight }} = 0 then {{ trillionths(0.5) }}
+            when touch_count = 2
+                then round(
+                    {{ trillionths(1) }} * {{ first_weight }}::numeric
+                    / nullif({{ first_weight }} + {{ last_weight }}, 0)
+                )::bigint
+            else {{ first_weight }}
+        end as {{ prefix }}_first_share,
+        case
+            when touch_count >= 3
+                then {{ rounded_quotient(
+                    'greatest(' ~ trillionths(1) ~ ' - ' ~ first_weight ~ ' - ' ~ last_weight ~ ', 0)',
+                    '(touch_count - 2)',
+                ) }}
+            else 0
+        end as {{ prefix }}_middle_share
+{%- endmacro %}
+
+{# Credit of the touches before this one, and up to it, by position. #}
+{% macro position_cumulated(prefix) -%}
+    case
+            when touch_position = 1 then 0
+            else least({{ trillionths(1) }}, {{ prefix }}_first_share + (touch_position - 2) * {{ prefix }}_middle_share)
+        end as {{ prefix }}_before,
+        least(
+            {{ trillionths(1) }}, {{ prefix }}_first_share + (touch_position - 1) * {{ prefix }}_middle_share
+        ) as {{ prefix }}_upto
+{%- endmacro %}
+
+{# The same where each touch has a share of its own: summed over the journey so far. #}
+{% macro shares_cumulated(prefix, share) -%}
+    least({{ trillionths(1) }}, (sum({{ share }}) over up_to_here)::bigint - {{ share }}) as {{ prefix }}_before,
+        least({{ trillionths(1) }}, (sum({{ share }}) over up_to_here)::bigint) as {{ prefix }}_upto
+{%- endmacro %}
+
+{# A touch's part of its channel's weight among the distinct channels of the journey, in trillionths; weights are
+   millionths, so that the trillion-fold of one fits a bigint. All weights 0: evenly over the touches. #}
+{% macro weighted_share() -%}
+    case
+            when journey_weight > 0
+                then {{ rounded_quotient(
+                    trillionths(1) ~ ' * channel_weight', '(journey_weight * channel_touches)'
+                ) }}
+            else {{ rounded_quotient(trillionths(1), 'greatest(touch_count, 1)') }}
+        end
 {%- endmacro %}
 
 {# A share as an integer count of the last decimal that credits have. Integers are as exact as decimals and
@@ -98,6 +158,7 @@ by_model as (
             ){{ ',' if not loop.last }}
         {% endfor %}
     ) as credited (attribution_model, conversions, signups, revenue_cents)
+    where credited.attribution_model in (select models.attribution_model from {{ ref('int_attribution_models') }} as models)
 
 )
 

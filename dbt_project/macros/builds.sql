@@ -8,7 +8,7 @@
 {%- endmacro %}
 
 {# dbt asks this before each incremental model. A build that starts afresh does so for every model,
-   however dbt was called. #}
+   however dbt was called; one that only credits anew, under another calibration, for those tagged `credit`. #}
 {% macro should_full_refresh() -%}
     {%- if not execute -%}
         {{ return(false) }}
@@ -16,8 +16,32 @@
     {%- if flags.FULL_REFRESH -%}
         {{ return(true) }}
     {%- endif -%}
-    {%- set build = run_query('select is_full from ops.current_build') -%}
-    {{ return(build.rows[0][0] if build.rows else true) }}
+    {%- set build = run_query('select is_full, recredits from ops.current_build') -%}
+    {{ return(build.rows[0][0] or (build.rows[0][1] and 'credit' in model.tags) if build.rows else true) }}
+{%- endmacro %}
+
+{# The calibration in force, as the build of now took it: id, method, its parameters (none: the policy's), and weights
+   of channels in millionths. Literals: each method is another query. #}
+{% macro calibration() -%}
+    {%- set in_force = "from ops.attribution_calibrations where calibration_id ="
+        ~ " (select build.calibration_id from ops.current_build as build)" -%}
+    {%- set found = run_query(
+        "select calibration_id, method, parameters ->> 'half_life_days', parameters ->> 'first_weight',"
+        ~ " parameters ->> 'last_weight' " ~ in_force
+    ) if execute else none -%}
+    {%- set row = found.rows[0] if found and found.rows else [0, 'policy', none, none, none] -%}
+    {%- set weights = run_query(
+        "select weight.key, weight.value::bigint from (select weights " ~ in_force
+        ~ ") as one cross join lateral jsonb_each_text(one.weights) as weight order by 1"
+    ).rows if row[0] else [] -%}
+    {{ return({
+        'id': row[0],
+        'method': row[1],
+        'half_life_days': row[2],
+        'first_weight': row[3],
+        'last_weight': row[4],
+        'weights': weights,
+    }) }}
 {%- endmacro %}
 
 {# Whether this build computes only what new facts can affect; for models that are no incremental
@@ -89,6 +113,12 @@ select * from {{ computed }}
 {# A mart as the base of this build published it: where an incremental build looks up what it replaces. #}
 {% macro published(name) -%}
     marts.{{ name }}
+{%- endmacro %}
+
+{# A table of the intermediate layer as the base of this build left it, for a model that must read it before it is
+   written: no reference, which would be a circle. #}
+{% macro standing(name) -%}
+    intermediate.{{ name }}
 {%- endmacro %}
 
 {# What was published last of a model that rests; nothing before the first publication. #}

@@ -31,6 +31,68 @@
     {%- endif -%}
 {%- endmacro %}
 
+{# The last steps of a model that keeps sums by differences: what its CTE `parts` holds of each key, put on what is
+   kept of these keys. key: columns; sums: column to type. A delta costs what it brings, whatever is summed up. #}
+{% macro kept_sums(key, sums) -%}
+    summands as (
+
+        select
+            {{ key | join(', ') }},
+            {{ sums | join(', ') }}
+        from parts
+        {% if is_incremental() %}
+            union all
+            select
+                {{ key | join(', ') }},
+                {{ sums | join(', ') }}
+            from {{ this }}
+            where ({{ key | join(', ') }}) in (select {{ key | join(', ') }} from parts)
+        {% endif %}
+
+    ),
+
+    build as (
+
+        select * from {{ ref('stg_build') }}
+
+    ),
+
+    summed as (
+
+        select
+            {% for column in key %}
+                summands.{{ column }},
+            {% endfor %}
+            {% for column, type in sums.items() %}
+                sum(summands.{{ column }})::{{ type }} as {{ column }},
+            {% endfor %}
+            build.build_id
+        from summands
+        cross join build
+        group by
+            {% for column in key %}
+                summands.{{ column }},
+            {% endfor %}
+            build.build_id
+
+    )
+
+    select * from summed
+{%- endmacro %}
+
+{# Columns and types of the sums of credit of every model: conversions, of these sign-ups if asked for, and revenue. #}
+{% macro credit_sums(signups=false) -%}
+    {%- set sums = {'touches': 'bigint'} -%}
+    {%- for model in attribution_models() -%}
+        {%- do sums.update({model ~ '_conversions': 'numeric(30, 12)'}) -%}
+        {%- if signups -%}
+            {%- do sums.update({model ~ '_signups': 'numeric(30, 12)'}) -%}
+        {%- endif -%}
+        {%- do sums.update({model ~ '_revenue_cents': 'bigint'}) -%}
+    {%- endfor -%}
+    {{ return(sums) }}
+{%- endmacro %}
+
 {# Post-hook: an index that dbt's own `indexes` cannot say (INCLUDE, WHERE), made once per table. #}
 {% macro ensure_index(columns, include=none, where=none) -%}
     {{ return(adapter.dispatch('ensure_index', 'marketing_automation')(columns, include, where)) }}

@@ -5,11 +5,14 @@
     {{- found if found | trim else var(name) -}}
 {%- endmacro %}
 
-{# The model that the headline speaks of: multi_touch means data_driven once a calibration has been
-   promoted, and position_based until then. #}
+{# The model that the headline speaks of: multi_touch (or data_driven) means data_driven once a calibration
+   has been promoted, and position_based until then. #}
 {% macro headline_model() -%}
     {%- set model = policy('attribution_model') -%}
-    {{- 'position_based' if model == 'multi_touch' else model -}}
+    {%- if model in ['multi_touch', 'data_driven'] -%}
+        {%- set model = 'data_driven' if calibration().id else 'position_based' -%}
+    {%- endif -%}
+    {{- model -}}
 {%- endmacro %}
 
 {# Whether the viral models work; while they rest, their marts keep what was published last. #}

@@ -4,23 +4,33 @@ from orchestration.policy import Policy
 
 from ..suite import Suite
 from . import (
+    attribution_accuracy,
     attribution_by_campaign,
     attribution_by_channel,
     campaign_performance,
     campaign_roi,
+    channel_credit_intervals,
+    channel_removal_effects,
     channel_roi,
+    channel_transitions,
     fct_attribution,
     marketing_roi_summary,
+    path_summary,
     scorecard,
     viral_coefficient_daily,
 )
 
-__all__ = ["candidate_suites"]
+__all__ = ["FITTED", "candidate_suites"]
 
 MODULES = {
     "fct_attribution": fct_attribution,
     "attribution_by_channel": attribution_by_channel,
     "attribution_by_campaign": attribution_by_campaign,
+    "path_summary": path_summary,
+    "channel_transitions": channel_transitions,
+    "channel_removal_effects": channel_removal_effects,
+    "channel_credit_intervals": channel_credit_intervals,
+    "attribution_accuracy": attribution_accuracy,
     "campaign_performance": campaign_performance,
     "channel_roi": channel_roi,
     "campaign_roi": campaign_roi,
@@ -28,6 +38,10 @@ MODULES = {
     "viral_coefficient_daily": viral_coefficient_daily,
     "scorecard": scorecard,
 }
+
+
+# The marts that need what is fitted from the others: they are judged after those.
+FITTED = frozenset({"channel_removal_effects", "channel_credit_intervals", "attribution_accuracy", "scorecard"})
 
 
 def candidate_suites(policy: Policy) -> dict[str, Suite]:

@@ -1,6 +1,6 @@
 """Judges the candidate tables of a build, beside what was last published, before they are published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -35,14 +35,20 @@ Figure = Callable[[Audit, str], Row]
 """From an audit and a mart's name: some columns of the mart's one row."""
 
 
-def audit_candidate(warehouse: Warehouse, build_id: int, policy: Policy) -> list[Outcome]:
-    """The outcome of each candidate table's suite; it changes nothing.
+def audit_candidate(
+    warehouse: Warehouse, build_id: int, policy: Policy, marts: Collection[str] | None = None
+) -> list[Outcome]:
+    """The outcome of the suite of each of these candidate tables, of all for None; it changes nothing.
 
     Changes against the published tables only warn where a person asked for them (Present.asked_for).
     """
     with warehouse.connect("marketing quality") as connection:
         audit = Audit(connection, figures.present_of(connection, build_id), policy)
-        outcomes = [runner.evaluate(suite, rows_of(audit, mart)) for mart, suite in candidate_suites(policy).items()]
+        outcomes = [
+            runner.evaluate(suite, rows_of(audit, mart))
+            for mart, suite in candidate_suites(policy).items()
+            if marts is None or mart in marts
+        ]
     return [outcome.overruled() for outcome in outcomes] if audit.present.asked_for else outcomes
 
 
@@ -57,7 +63,9 @@ def rows_of(audit: Audit, mart: str) -> list[Row]:
 
 
 def _bounds(audit: Audit, mart: str) -> Row:
-    return figures.bounds(audit.connection, mart)
+    # data_driven is the policy's own position weights until a calibration has been promoted.
+    model = audit.policy.attribution_model
+    return figures.bounds(audit.connection, mart, "data_driven" if model == "multi_touch" else model)
 
 
 def _changes(*columns: str, history: str) -> Figure:
@@ -150,6 +158,11 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
         _share_rise("unattributed"),
     ),
     "attribution_by_campaign": (_changes("revenue_cents", history="conversions"), _share_rise("without_campaign")),
+    "path_summary": (_bounds,),
+    "channel_transitions": (_bounds,),
+    "channel_removal_effects": (_bounds,),
+    "channel_credit_intervals": (_bounds,),
+    "attribution_accuracy": (_bounds,),
     "campaign_performance": (_falls("sent", "delivered", "converted", history="delivered"),),
     "channel_roi": (_bounds, _changes("cost_cents", history="conversions")),
     "campaign_roi": (_bounds,),

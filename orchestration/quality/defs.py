@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import dagster as dg
 
 from expectations import runner
-from expectations.candidate import candidate_suites
+from expectations.candidate import FITTED, candidate_suites
 from expectations.outcome import Outcome
 from expectations.raw import load_suites
 from orchestration.policy import Policy
@@ -43,7 +43,12 @@ class RunningBuild(Protocol):
 def quality_definitions(warehouse: Warehouse, policy: Policy) -> dg.Definitions:
     """Checks and the sensor of this stage. The checks of the refresh need the resource `build` (RunningBuild)."""
     return dg.Definitions(
-        asset_checks=[_judgement_of_loads(policy), _audit_of_candidate(policy), _raw_freshness(warehouse, policy)],
+        asset_checks=[
+            _judgement_of_loads(policy),
+            _audit_of(policy, "audit_candidate", fitted=False),
+            _audit_of(policy, "audit_fitted", fitted=True),
+            _raw_freshness(warehouse, policy),
+        ],
         sensors=[_raw_freshness_sensor(warehouse, policy)],
     )
 
@@ -51,7 +56,9 @@ def quality_definitions(warehouse: Warehouse, policy: Policy) -> dg.Definitions:
 def refresh_checks(policy: Policy) -> dg.AssetSelection:
     """The checks that belong to the refresh: of new loads, which come before the models, and of candidate tables,
     which come before publication."""
-    return dg.AssetSelection.checks(*_load_check_keys(policy), *_audit_check_keys(policy))
+    return dg.AssetSelection.checks(
+        *_load_check_keys(policy), *_audit_check_keys(policy, fitted=False), *_audit_check_keys(policy, fitted=True)
+    )
 
 
 def marts_freshness(policy: Policy) -> dg.FreshnessPolicy:
@@ -63,8 +70,13 @@ def _load_check_keys(policy: Policy) -> list[dg.AssetCheckKey]:
     return [dg.AssetCheckKey(dg.AssetKey([RAW, feed]), f"{feed}_loads_are_plausible") for feed in load_suites(policy)]
 
 
-def _audit_check_keys(policy: Policy) -> list[dg.AssetCheckKey]:
-    return [dg.AssetCheckKey(dg.AssetKey([CANDIDATE, mart]), f"{mart}_is_sound") for mart in candidate_suites(policy)]
+def _audit_check_keys(policy: Policy, *, fitted: bool) -> list[dg.AssetCheckKey]:
+    """Of the marts that need fits, or of the others: a blocking check stands before whatever needs its asset."""
+    return [
+        dg.AssetCheckKey(dg.AssetKey([CANDIDATE, mart]), f"{mart}_is_sound")
+        for mart in candidate_suites(policy)
+        if (mart in FITTED) is fitted
+    ]
 
 
 def _freshness_check_keys(policy: Policy) -> list[dg.AssetCheckKey]:
@@ -136,9 +148,11 @@ def _load_result(
     )
 
 
-def _audit_of_candidate(policy: Policy) -> dg.AssetChecksDefinition:
+def _audit_of(policy: Policy, name: str, *, fitted: bool) -> dg.AssetChecksDefinition:
+    keys = _audit_check_keys(policy, fitted=fitted)
+
     @dg.multi_asset_check(
-        name="audit_candidate",
+        name=name,
         specs=[
             dg.AssetCheckSpec(
                 key.name,
@@ -146,14 +160,15 @@ def _audit_of_candidate(policy: Policy) -> dg.AssetChecksDefinition:
                 blocking=True,
                 description="What is about to be published is possible, and agrees with what was published.",
             )
-            for key in _audit_check_keys(policy)
+            for key in keys
         ],
         required_resource_keys={"build"},
     )
     def audit(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         build: RunningBuild = context.resources.build
-        outcomes = audit_candidate(build.warehouse, build.build_id, build.policy)
-        for key, outcome in zip(_audit_check_keys(policy), outcomes, strict=True):
+        marts = {key.asset_key.path[-1] for key in keys}
+        outcomes = audit_candidate(build.warehouse, build.build_id, build.policy, marts)
+        for key, outcome in zip(keys, outcomes, strict=True):
             yield _audit_result(key, outcome)
         if reason := report.audit_reason(outcomes):
             failed = [outcome.suite for outcome in outcomes if not outcome.passed]

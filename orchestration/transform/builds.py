@@ -16,7 +16,7 @@ from orchestration.warehouse.reads import sample_rows
 from orchestration.warehouse.sessions import cancel_statements
 
 from .dbt import Failure, Invocation
-from .project import Project
+from .project import FITTED, Project
 
 NOT_PUBLISHED = "ended before its publication"
 # Builds that fail alike, each with its new loads held, before the loads are no longer suspected.
@@ -24,7 +24,7 @@ GIVE_UP_AFTER = 3
 # Unit tests judge the formulas, not the data: they run where the code is tested.
 BUILD_ARGUMENTS = ("build", "--exclude-resource-type", "unit_test")
 # A view holds no data and stands as long as the code stays: a fifth of the nodes. Its tests still run.
-WITHOUT_VIEWS = ("--exclude", "config.materialized:view", "--indirect-selection", "empty")
+VIEWS = "config.materialized:view"
 
 
 class BuildFailedError(Exception):
@@ -48,13 +48,22 @@ class BuildSession:
         return self.build.build_id
 
     def dbt(self, *selection: str) -> Invocation:
-        """dbt's build of the models and their tests, to be iterated."""
+        """dbt's build of these models and their tests, to be iterated; of all when nothing is selected."""
         if self.build.is_full:
             selection = ("--full-refresh", *selection)
-        elif "--select" not in selection:
-            selection = (*WITHOUT_VIEWS, *selection)
         cancel = partial(cancel_statements, self.warehouse, DBT_APPLICATION_NAME)
         return Invocation(self.project, [*BUILD_ARGUMENTS, *selection], self.build_id, cancel)
+
+    def dbt_before_fits(self, *arguments: str) -> Invocation:
+        """The models that need no fit; views only where they may have changed."""
+        if self.build.is_full:
+            return self.dbt("--exclude", *FITTED, *arguments)
+        # Tests are selected by where they stand, not by what they test: those of views run.
+        return self.dbt("--exclude", VIEWS, *FITTED, "--indirect-selection", "empty", *arguments)
+
+    def dbt_after_fits(self, *arguments: str) -> Invocation:
+        """The models that show, or need, what was fitted from the others."""
+        return self.dbt("--select", *FITTED, *arguments)
 
     def examples(self, failure: Failure, limit: int = 5) -> list[dict[str, Any]]:
         """Some of the rows that a failed test found."""
@@ -74,6 +83,7 @@ class BuildSession:
                 connection,
                 self.project.marts,
                 is_full=self.build.is_full,
+                recredits=self.build.recredits,
                 rows_before=builds.published_rows(connection),
                 end_build=end,
             )
@@ -154,6 +164,8 @@ def open_session(
             full_reason=full_reason,
         )
         kind = f"full ({build.full_reason})" if build.is_full else f"incremental from build {build.base_build_id}"
+        if build.recredits:
+            kind += f", every conversion credited anew by calibration {build.calibration_id}"
         tell(f"build {build.build_id}, {kind}, as of {build.as_of:%Y-%m-%d %H:%M:%S} UTC: {build.new_loads} new loads")
         builds.refresh_statistics(connection)
         session = BuildSession(warehouse, project, policy, build, connection)

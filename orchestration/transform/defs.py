@@ -1,8 +1,8 @@
 """Shows the transform stage to Dagster: the dbt models, their publication, the refresh job and its schedule."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -18,8 +18,8 @@ from orchestration.warehouse.publication import MARTS, Mart, Published
 from orchestration.warehouse.reads import scorecard
 
 from .builds import BuildSession, open_session
-from .dbt import Failure, progress_line, rows_written
-from .project import Project
+from .dbt import Failure, Invocation, progress_line, rows_written
+from .project import FITTED, Project
 from .scorecard import as_markdown
 from .translator import OWNERS, WarehouseTranslator
 
@@ -34,24 +34,25 @@ def transform_definitions(
     policy: Policy,
     *,
     as_of: datetime | None,
-    checks: dg.AssetSelection,
+    others: dg.AssetSelection,
     freshness: dg.FreshnessPolicy,
     may_ask: bool,
 ) -> dg.Definitions:
     """Assets, job and schedule of this stage.
 
-    checks: those of other stages that belong to the refresh. freshness: when a mart is late. may_ask: False while
-    automation is switched off: the schedule then asks for nothing.
+    others: checks and assets of other stages that belong to the refresh. freshness: when a mart is late. may_ask:
+    False while automation is switched off: the schedule then asks for nothing.
     """
-    models = _models(project)
+    models = _models(project, "dbt_models", BuildSession.dbt_before_fits, exclude=" ".join(FITTED))
+    fitted = _models(project, "dbt_models_after_fits", BuildSession.dbt_after_fits, select=" ".join(FITTED))
     marts = _marts(project, freshness)
     refresh = dg.define_asset_job(
         REFRESH,
-        selection=dg.AssetSelection.assets(models, marts) | checks,
+        selection=dg.AssetSelection.assets(models, fitted, marts) | others,
         description="Judge the new loads, build and test the models, audit them, publish the marts.",
     )
     return dg.Definitions(
-        assets=[models, marts],
+        assets=[models, fitted, marts],
         jobs=[refresh],
         schedules=[_schedule(warehouse, refresh, may_ask)],
         resources={"build": _build_resource(warehouse, project, policy, as_of)},
@@ -95,20 +96,35 @@ def keep_connections(instance: dg.DagsterInstance) -> None:
     instance.optimize_for_webserver(statement_timeout=600_000, pool_recycle=3_600, max_overflow=8)
 
 
-def _models(project: Project) -> dg.AssetsDefinition:
+def _models(
+    project: Project,
+    name: str,
+    invoke: Callable[..., Invocation],
+    *,
+    select: str = "fqn:*",
+    exclude: str = "",
+) -> dg.AssetsDefinition:
     translator = WarehouseTranslator()
+    views = [translator.get_asset_key(view) for view in project.views]
 
     @dbt_assets(
         manifest=project.manifest,
         dagster_dbt_translator=translator,
-        name="dbt_models",
-        exclude="resource_type:unit_test",
+        name=name,
+        select=select,
+        exclude=f"resource_type:unit_test {exclude}",
         required_resource_keys={"build"},
     )
     def dbt_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         session: BuildSession = context.resources.build
         check_key = partial(get_asset_check_key_for_test, project.manifest, translator, project=None)
-        invocation = session.dbt(*_subset(context))
+        chosen = _subset(context)
+        invocation = session.dbt(*chosen) if chosen else invoke(session)
+        if not chosen and not session.build.is_full:
+            # This build leaves them standing; what needs one would be skipped if it were not told of, and told before.
+            for view in views:
+                if view in context.selected_asset_keys:
+                    yield dg.MaterializeResult(asset_key=view, metadata={"note": "as an earlier build made it"})
         with closing(iter(invocation)) as events:
             for event in events:
                 if line := progress_line(event):
@@ -122,10 +138,6 @@ def _models(project: Project) -> dg.AssetsDefinition:
         for failure in findings:
             if (key := check_key(failure.unique_id)) is not None:
                 yield _failed_check(key, failure, session.examples(failure))
-        if not context.is_subset and not session.build.is_full:
-            # This build leaves them standing; Dagster would show as failed what is planned and not told.
-            for view in map(translator.get_asset_key, project.views):
-                context.log_event(dg.AssetMaterialization(view, description="As an earlier build made it."))
         if failed := findings or errors:
             names = [failure.name for failure in failed]
             if context.is_subset:
@@ -195,6 +207,10 @@ def _marts(project: Project, freshness: dg.FreshnessPolicy) -> dg.AssetsDefiniti
         with session.warehouse.connect() as connection:
             goals = scorecard(connection)
             held = ledger.loads(connection, status="held")
+        if session.build.recredits:
+            seconds = (datetime.now(UTC) - session.build.started_at).total_seconds()
+            in_force = session.build.calibration_id
+            context.log.info(f"calibration {in_force} credits every conversion; the build took {seconds:.1f} s")
         if held:
             context.log.warning(f"held, and in no mart: {len(held)} loads (marketing loads list --status held)")
         for one in published:
@@ -230,6 +246,7 @@ def _materialization(one: Published, session: BuildSession, goals: list[dict[str
         "rows_deleted": one.deleted,
         "rows_inserted": one.inserted,
         "build_id": session.build_id,
+        "calibration_id": session.build.calibration_id,
         "as_of": dg.MetadataValue.timestamp(session.build.as_of),
     }
     if one.mart.name == "scorecard":

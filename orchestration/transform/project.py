@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from orchestration.warehouse.publication import Mart
 
 # Where SQL asks for a business number; those are the ones that can change a mart.
 POLICY_USE = re.compile(r"""policy\(\s*["'](\w+)["']\s*\)""")
+# The models that need what is fitted from the others': dbt's selectors of them and of their tests.
+FITTED = ("path:dbt_project/models/marts/attribution/fitted", "path:dbt_project/models/marts/health")
 MODEL_FILES = ("models/**/*.sql", "models/**/*.yml", "macros/**/*.sql")
 INTERMEDIATE = "intermediate"
 
@@ -72,19 +75,21 @@ class Project:
         """The tables to publish: every model of the candidate schema, with its grain and its affected keys."""
         models = {node["name"]: node for node in self.manifest["nodes"].values() if node["resource_type"] == "model"}
         return [
-            Mart(name, _grain(self.manifest, node), _affected(node))
+            Mart(name, _grain(self.manifest, node), _affected(node), "credit" in node["config"]["tags"])
             for name, node in sorted(models.items())
             if node["schema"] == "candidate"
         ]
 
     @cached_property
     def views(self) -> list[Mapping[str, Any]]:
-        """dbt's nodes of the models that are views."""
-        return [
-            node
+        """dbt's nodes of the models that are views, each after those that it reads."""
+        found = {
+            node["unique_id"]: node
             for node in self.manifest["nodes"].values()
             if node["resource_type"] == "model" and node["config"]["materialized"] == "view"
-        ]
+        }
+        reads = {name: found.keys() & node["depends_on"]["nodes"] for name, node in sorted(found.items())}
+        return [found[name] for name in TopologicalSorter(reads).static_order()]
 
     @cached_property
     def _model_files(self) -> list[Path]:

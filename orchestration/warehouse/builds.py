@@ -19,13 +19,17 @@ BUILD_SETTING = "marketing.build_id"
 class Build:
     """A row of ops.builds. full_reason: why everything is rebuilt; None for an incremental build.
 
-    new_loads: loads that no published build has seen; new_records: the rows they brought.
+    calibration_id: in force; recredits: an incremental build that credits every conversion anew, since another one was
+    in force in its base. new_loads: loads that no published build has seen; new_records: the rows they brought.
     """
 
     build_id: int
     as_of: datetime
     base_build_id: int | None
     full_reason: str | None
+    calibration_id: int
+    recredits: bool
+    started_at: datetime
     new_loads: int
     new_records: int
 
@@ -60,6 +64,9 @@ def open_build(
                 builds.as_of,
                 builds.base_build_id,
                 builds.full_reason,
+                builds.calibration_id,
+                (select recredits from ops.current_build),
+                builds.started_at,
                 count(loads.load_id),
                 coalesce(sum(loads.inserted), 0)::bigint
             from ops.builds
@@ -203,3 +210,19 @@ def frozen_before(connection: psycopg.Connection) -> date | None:
         "select frozen_before from ops.builds where status = 'published' order by build_id desc limit 1"
     ).fetchone()
     return None if row is None else row[0]
+
+
+def is_standing(connection: psycopg.Connection) -> bool:
+    """Whether the tables of intermediate and candidate are in the state of the latest build, which was published."""
+    return connection.execute(
+        """
+        select exists (
+            select
+            from ops.candidate_state as state
+            inner join ops.builds on builds.build_id = state.build_id
+            where
+                builds.status = 'published'
+                and builds.build_id = (select max(latest.build_id) from ops.builds as latest)
+        )
+        """
+    ).fetchone()[0]

@@ -65,7 +65,92 @@ BOUNDS = {
     """,
     "channel_roi": RETURNS,
     "campaign_roi": RETURNS,
+    "path_summary": """
+        select
+            min(least(conversions, non_conversions, conversions + non_conversions)) as lowest_count,
+            min(revenue_cents) as lowest_cents
+        from {table}
+    """,
+    "channel_transitions": """
+        with states as (
+            select markov_order, from_state as state, transitions as steps from {table}
+            union all
+            select markov_order, to_state, -transitions from {table}
+        ),
+        balances as (
+            select markov_order, state, sum(steps) as balance from states group by markov_order, state
+        ),
+        paths as (
+            select coalesce(sum(conversions + non_conversions), 0) as paths from candidate.path_summary
+        )
+        select
+            (select min(transitions) from {table}) as lowest_count,
+            count(*) filter (where balance <> 0 and state not in ('(start)', '(conversion)', '(null)'))
+                as unbalanced_states,
+            max(abs(balance - paths)) filter (where state = '(start)') as paths_off
+        from balances
+        cross join paths
+    """,
+    "channel_removal_effects": """
+        with given as (
+            select
+                method,
+                markov_order,
+                min(removal_effect) as lowest,
+                max(removal_effect) as highest,
+                min(conversions) as least,
+                sum(conversions) as conversions,
+                sum(revenue_cents) as revenue_cents
+            from {table}
+            group by method, markov_order
+        ),
+        paths as (
+            select
+                coalesce(sum(conversions), 0) as conversions,
+                coalesce(sum(revenue_cents), 0) as revenue_cents
+            from candidate.path_summary
+        )
+        select
+            min(given.lowest) as lowest_effect,
+            max(given.highest) as highest_effect,
+            min(given.least) as lowest_credit,
+            max(abs(given.conversions - paths.conversions)) as conversions_off,
+            max(abs(given.revenue_cents - paths.revenue_cents)) as cents_off
+        from given
+        cross join paths
+    """,
+    "channel_credit_intervals": """
+        with given as (
+            select
+                attribution_model,
+                min(conversions_low) as lowest,
+                count(*) filter (where conversions_low > conversions_high) as reversed,
+                sum(conversions) as conversions
+            from {table}
+            group by attribution_model
+        )
+        select
+            min(lowest) as lowest_credit,
+            sum(reversed) as reversed_intervals,
+            max(conversions) - min(conversions) as conversions_off
+        from given
+    """,
+    "attribution_accuracy": """
+        select
+            min(accuracy) as lowest_accuracy,
+            max(accuracy) as highest_accuracy,
+            min(accuracy) filter (where {is_headline} and status <> 'no_data') as accuracy,
+            min(accuracy) filter (where {is_headline} and status = 'drift') as drifted_accuracy
+        from {table}
+        cross join ops.current_build
+    """,
 }
+
+# Of the rows of attribution_accuracy, the one that the headline is judged by.
+IS_HEADLINE = sql.SQL(
+    "truth_method = 'survey' and is_latest and attribution_model = %(headline)s "
+    "and attribution_accuracy.calibration_id = current_build.calibration_id"
+)
 
 
 @dataclass(frozen=True)
@@ -107,9 +192,10 @@ def settled(connection: psycopg.Connection, schema: str, mart: str, before: date
     return _row(connection, SETTLED[mart], schema, mart, before=before)
 
 
-def bounds(connection: psycopg.Connection, mart: str) -> dict[str, float | None]:
-    """Least and greatest values of a candidate table."""
-    return _row(connection, BOUNDS[mart], CANDIDATE, mart)
+def bounds(connection: psycopg.Connection, mart: str, headline: str) -> dict[str, float | None]:
+    """Least and greatest values of a candidate table, and by how much it fails to add up. headline: the model whose
+    accuracy counts."""
+    return _row(connection, BOUNDS[mart], CANDIDATE, mart, headline=headline)
 
 
 def without(connection: psycopg.Connection, mart: str, start: date, end: date) -> dict[str, float | None]:
@@ -157,6 +243,7 @@ def _row(
         table=sql.Identifier(schema, mart),
         credits=_columns(connection, mart, "_credit"),
         cents=_columns(connection, mart, "_revenue_cents"),
+        is_headline=IS_HEADLINE,
     )
     with connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(composed, parameters).fetchone()

@@ -21,12 +21,13 @@ class Mart:
     """A table to publish. grain: columns that name a row.
 
     affected: (schema, table, key columns) that lists what an incremental build replaced; None for a small
-    table, which is compared row by row.
+    table, which is compared row by row. holds_credit: made anew where every conversion is credited anew.
     """
 
     name: str
     grain: tuple[str, ...]
     affected: tuple[str, str, tuple[str, ...]] | None = None
+    holds_credit: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,19 +50,21 @@ def publish(
     marts: Sequence[Mart],
     *,
     is_full: bool,
+    recredits: bool = False,
     end_build: Callable[[psycopg.Connection, list[Published]], None],
     rows_before: Mapping[str, int] = MappingProxyType({}),
 ) -> list[Published]:
     """Bring every mart to the candidate's state and call end_build, all in one transaction.
 
-    is_full: the build computed everything, so the affected keys say nothing and rows are compared.
+    is_full: the build computed everything, so the affected keys say nothing and rows are compared; recredits: so it
+    did of the marts that hold credit.
     rows_before: of marts, by name, as the last publication left them: a large table is not counted again.
     """
     with connection.transaction():
         published = []
         for mart in marts:
             _take_shape(connection, mart)
-            by_keys = mart.affected is not None and not is_full
+            by_keys = mart.affected is not None and not is_full and not (recredits and mart.holds_credit)
             deleted, inserted = (_by_affected_keys if by_keys else _by_difference)(connection, mart)
             if by_keys and mart.name in rows_before:
                 rows = rows_before[mart.name] - deleted + inserted

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from orchestration.attribution.defs import attribution_definitions, refresh_fits
 from orchestration.ingest.loader import load
 from orchestration.ingest.records import FEEDS
 from orchestration.policy import Policy
@@ -57,12 +58,13 @@ def shown(module_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory)
     definitions = dg.Definitions.merge(
         dg.Definitions(assets=[dg.AssetSpec(["raw", feed]) for feed in FEEDS], executor=dg.in_process_executor),
         quality_definitions(module_warehouse, POLICY),
+        attribution_definitions(module_warehouse, POLICY, may_ask=True),
         transform_definitions(
             module_warehouse,
             Project(ROOT, module_warehouse.home),
             POLICY,
             as_of=AS_OF,
-            checks=refresh_checks(POLICY),
+            others=refresh_checks(POLICY) | refresh_fits(),
             freshness=marts_freshness(POLICY),
             may_ask=True,
         ),
@@ -89,7 +91,9 @@ def test_an_implausible_load_is_held_before_the_models_and_the_run_goes_on(shown
     result = shown.refresh()
     assert result.success
     steps = [event.step_key for event in result.all_events if event.is_step_start]
-    assert steps == ["judge_new_loads", "dbt_models", "audit_candidate", "publish_marts"]
+    assert steps[:2] == ["judge_new_loads", "dbt_models"]
+    assert sorted(steps[2:4]) == ["audit_candidate", "fit_attribution"]
+    assert steps[4:] == ["dbt_models_after_fits", "audit_fitted", "publish_marts"]
     assert shown.revenue() == before + 700
     assert (status_of(shown.warehouse, good), status_of(shown.warehouse, wrong)) == ("loaded", "held")
 

@@ -9,13 +9,13 @@ from typing import Any
 from tests.oracles.credits import cent_parts, credit_units, shares
 from tests.oracles.journeys import NO_CAMPAIGN, Touch
 from tests.oracles.money import Conversion
-from tests.oracles.policy import MODELS, Policy
+from tests.oracles.policy import DATA_DRIVEN, MODELS, Policy, calibration
 from tests.oracles.rounding import decimal_of
 
 Row = dict[str, Any]
 UNATTRIBUTED = "unattributed"
-RULES_ONLY = 0
-"""calibration_id while no calibration has been promoted: the policy's own numbers."""
+CREDITED = (*MODELS, DATA_DRIVEN)
+"""The models that have columns in fct_attribution."""
 
 
 def fct_attribution(journeys: Iterable[tuple[Conversion, Sequence[Touch]]], policy: Policy) -> list[Row]:
@@ -39,12 +39,12 @@ def _rows_of(conversion: Conversion, journey: Sequence[Touch], policy: Policy) -
         "converted_on": conversion.occurred_at.date(),
         "touch_count": len(journey),
         "revenue_cents": revenue_cents,
-        "calibration_id": RULES_ONLY,
+        "calibration_id": calibration(policy)["calibration_id"],
     }
     if not journey:
         nothing = {"touchpoint_id": None, "touched_at": None, "touch_position": None}
         row = common | nothing | {"channel": UNATTRIBUTED, "campaign_id": NO_CAMPAIGN}
-        for model in MODELS:
+        for model in CREDITED:
             row[f"{model}_credit"] = Decimal("1.000000000000")
             row[f"{model}_revenue_cents"] = revenue_cents
         return [row]
@@ -60,7 +60,7 @@ def _rows_of(conversion: Conversion, journey: Sequence[Touch], policy: Policy) -
         }
         for position, touch in enumerate(journey, start=1)
     ]
-    for model in MODELS:
+    for model in CREDITED:
         units = credit_units(shares(model, journey, policy))
         for row, unit, part in zip(rows, units, cent_parts(units, revenue_cents), strict=True):
             row[f"{model}_credit"] = decimal_of(unit)
@@ -68,7 +68,7 @@ def _rows_of(conversion: Conversion, journey: Sequence[Touch], policy: Policy) -
     return rows
 
 
-def attribution_by(dimension: str, attribution: Iterable[Row]) -> list[Row]:
+def attribution_by(dimension: str, attribution: Iterable[Row], models: Sequence[str] = MODELS) -> list[Row]:
     """date (of conversion) x attribution_model x dimension (`channel` or `campaign_id`).
 
     Every model has a row for every value that stands in fct_attribution on that day, also where it gives
@@ -78,7 +78,7 @@ def attribution_by(dimension: str, attribution: Iterable[Row]) -> list[Row]:
         lambda: {"conversions": Decimal("0.000000000000"), "signups": Decimal("0.000000000000"), "revenue_cents": 0}
     )
     for row in attribution:
-        for model in MODELS:
+        for model in models:
             total = sums[row["converted_on"], model, row[dimension]]
             total["conversions"] += row[f"{model}_credit"]
             total["revenue_cents"] += row[f"{model}_revenue_cents"]

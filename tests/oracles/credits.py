@@ -1,4 +1,4 @@
-"""How the six rule-based models share one conversion among its touches, to the 1e-12 and to the cent."""
+"""How the models share one conversion among its touches, to the 1e-12 and to the cent."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -6,7 +6,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 
 from tests.oracles.journeys import Touch
-from tests.oracles.policy import Policy, number
+from tests.oracles.policy import DATA_DRIVEN, Policy, calibration, number
 from tests.oracles.rounding import UNIT, half_away
 
 DIGITS = 60
@@ -30,6 +30,8 @@ def shares(model: str, journey: Sequence[Touch], policy: Policy) -> list[Fractio
     if model == "position_based":
         first, last = number(policy, "attribution_first_weight"), number(policy, "attribution_last_weight")
         return _position_based(count, first, last)
+    if model == DATA_DRIVEN:
+        return _data_driven(journey, policy)
     raise ValueError(f"unknown attribution model {model!r}")
 
 
@@ -59,6 +61,25 @@ def cent_parts(units: Sequence[int], revenue_cents: int) -> list[int]:
         parts.append(due - paid)
         paid = due
     return parts
+
+
+def _data_driven(journey: Sequence[Touch], policy: Policy) -> list[Fraction]:
+    """By the calibration in force: a rule with parameters of its own, or weights of the distinct channels."""
+    in_force = calibration(policy)
+    method, parameters = in_force["method"], in_force["parameters"]
+    if method == "time_decay":
+        return _time_decay(journey, Fraction(parameters["half_life_days"]))
+    if method == "position_based":
+        return _position_based(len(journey), Fraction(parameters["first_weight"]), Fraction(parameters["last_weight"]))
+    if method == "policy":
+        return shares("position_based", journey, policy)
+    weights = in_force["weights"]
+    smallest = min(weights.values())
+    channels = [touch.channel for touch in journey]
+    met = {channel: weights.get(channel, smallest) for channel in channels}
+    if not sum(met.values()):
+        return [Fraction(1, len(journey))] * len(journey)
+    return [Fraction(met[channel], sum(met.values())) / channels.count(channel) for channel in channels]
 
 
 def _all_on(position: int, count: int) -> list[Fraction]:

@@ -8,7 +8,8 @@ from tests.oracles.campaigns import AddressKey, Deliveries, campaign_performance
 from tests.oracles.feeds import Feeds, Fingerprint, json_fingerprint
 from tests.oracles.journeys import journeys_of, touches_of
 from tests.oracles.money import Rates, conversions_of, costs_of
-from tests.oracles.policy import Policy, headline_model
+from tests.oracles.paths import channel_transitions, path_summary, paths_of
+from tests.oracles.policy import Policy, headline_model, shown_models
 from tests.oracles.roi import campaign_roi, channel_roi, marketing_roi_summary
 from tests.oracles.scorecard import scorecard
 from tests.oracles.viral import referrals_of, viral_coefficient_daily
@@ -17,6 +18,8 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "fct_attribution": ("conversion_id", "touchpoint_id"),
     "attribution_by_channel": ("date", "attribution_model", "channel"),
     "attribution_by_campaign": ("date", "attribution_model", "campaign_id"),
+    "path_summary": ("path_sha256",),
+    "channel_transitions": ("markov_order", "from_state", "to_state"),
     "campaign_performance": ("campaign_id",),
     "channel_roi": ("date", "attribution_model", "channel"),
     "campaign_roi": ("attribution_model", "campaign_id"),
@@ -43,31 +46,36 @@ def marts_of(
     """Every mart at as_of (UTC): name -> rows with the columns of the mart, sorted by grain.
 
     Credits and ratios are Decimals of twelve decimals, money is int cents, days are dates, times datetimes
-    in UTC. Nothing is frozen and no calibration has been promoted. Raises ValueError for a policy value
-    outside its choices.
+    in UTC. Nothing is frozen. policy: dbt's vars, and under `calibration` the one in force, if any has been
+    promoted. Raises ValueError for a policy value outside its choices.
     """
     rates = Rates(feeds, as_of, policy, fingerprint)
     conversions = conversions_of(feeds, as_of, rates)
     costs = costs_of(feeds, as_of, rates, fingerprint)
     deliveries = Deliveries(feeds, as_of, policy, fingerprint, address_key)
 
-    attribution = fct_attribution(journeys_of(conversions, touches_of(feeds, as_of), policy), policy)
-    by_channel = attribution_by("channel", attribution)
-    by_campaign = attribution_by("campaign_id", attribution)
+    touches, models = touches_of(feeds, as_of), shown_models(policy)
+    journeys = journeys_of(conversions, touches, policy)
+    attribution = fct_attribution(journeys, policy)
+    by_channel = attribution_by("channel", attribution, models)
+    by_campaign = attribution_by("campaign_id", attribution, models)
+    paths = paths_of(journeys, conversions, touches, as_of, policy)
     performance = campaign_performance(deliveries)
     conversion_rates = {row["campaign_id"]: row["conversion_rate"] for row in performance}
-    by_channel_roi = channel_roi(by_channel, costs)
+    by_channel_roi = channel_roi(by_channel, costs, models)
     cohorts = viral_coefficient_daily(referrals_of(feeds, as_of, policy, fingerprint, address_key), as_of, policy)
     marts = {
         "fct_attribution": attribution,
         "attribution_by_channel": by_channel,
         "attribution_by_campaign": by_campaign,
+        "path_summary": path_summary(paths, policy),
+        "channel_transitions": channel_transitions(paths, policy),
         "campaign_performance": performance,
         "channel_roi": by_channel_roi,
-        "campaign_roi": campaign_roi(by_campaign, costs),
+        "campaign_roi": campaign_roi(by_campaign, costs, models),
         "marketing_roi_summary": marketing_roi_summary(attribution, headline_model(policy), conversion_rates),
         "viral_coefficient_daily": cohorts,
-        "scorecard": scorecard(by_channel, by_channel_roi, deliveries, cohorts, as_of, policy),
+        "scorecard": scorecard(attribution, feeds, by_channel, by_channel_roi, deliveries, cohorts, as_of, policy),
     }
     return {name: by_grain(rows, GRAINS[name]) for name, rows in marts.items()}
 

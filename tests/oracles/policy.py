@@ -12,6 +12,9 @@ Policy = Mapping[str, Any]
 """Names and values as under `vars` of dbt_project.yml."""
 
 MODELS = ("first_touch", "last_touch", "last_non_direct", "linear", "time_decay", "position_based")
+DATA_DRIVEN = "data_driven"
+POLICY_ITSELF = {"calibration_id": 0, "method": "policy", "parameters": {}, "weights": {}}
+"""The calibration in force while none has been promoted; another one stands under `calibration` in a policy."""
 
 
 def policy_of(project_file: Path) -> dict[str, Any]:
@@ -32,12 +35,22 @@ def span(policy: Policy, name: str) -> timedelta:
 def headline_model(policy: Policy) -> str:
     """The model of the scorecard and of marketing_roi_summary.
 
-    multi_touch is position_based as long as no calibration has been promoted. Raises ValueError for a
-    model that has no column yet.
+    multi_touch, or data_driven, is position_based as long as no calibration has been promoted. Raises ValueError for
+    a model that has no column.
     """
     model = policy["attribution_model"]
-    if model == "multi_touch":
-        return "position_based"
+    if model in ("multi_touch", DATA_DRIVEN):
+        return DATA_DRIVEN if calibration(policy)["calibration_id"] else "position_based"
     if model not in MODELS:
         raise ValueError(f"attribution_model {model!r} has no column: expected multi_touch or one of {MODELS}")
     return model
+
+
+def calibration(policy: Policy) -> Mapping[str, Any]:
+    """The calibration in force: calibration_id, method, parameters and weights (channel to millionths)."""
+    return policy.get("calibration", POLICY_ITSELF)
+
+
+def shown_models(policy: Policy) -> tuple[str, ...]:
+    """The models of the rollups: data_driven says something of its own once a calibration has been promoted."""
+    return (*MODELS, DATA_DRIVEN) if calibration(policy)["calibration_id"] else MODELS

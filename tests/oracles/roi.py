@@ -15,7 +15,7 @@ LEAST_SIGNUPS = Decimal("0.000001")
 NOTHING = {"revenue_cents": 0, "conversions": Decimal("0.000000000000"), "signups": Decimal("0.000000000000")}
 
 
-def channel_roi(by_channel: Iterable[Row], costs: Iterable[Cost]) -> list[Row]:
+def channel_roi(by_channel: Iterable[Row], costs: Iterable[Cost], models: Sequence[str] = MODELS) -> list[Row]:
     """date x attribution_model x channel: every key that has attribution, cost, or both.
 
     A side that is missing counts 0. The cost of a day is the same under every model. Costs without a rate
@@ -24,7 +24,7 @@ def channel_roi(by_channel: Iterable[Row], costs: Iterable[Cost]) -> list[Row]:
     spent: dict[tuple, int] = defaultdict(int)
     for cost in costs:
         if cost.cost_cents is not None:
-            for model in MODELS:
+            for model in models:
                 spent[cost.spend_on, model, cost.channel] += cost.cost_cents
     earned = {(row["date"], row["attribution_model"], row["channel"]): row for row in by_channel}
     return [
@@ -34,12 +34,12 @@ def channel_roi(by_channel: Iterable[Row], costs: Iterable[Cost]) -> list[Row]:
     ]
 
 
-def campaign_roi(by_campaign: Iterable[Row], costs: Iterable[Cost]) -> list[Row]:
+def campaign_roi(by_campaign: Iterable[Row], costs: Iterable[Cost], models: Sequence[str] = MODELS) -> list[Row]:
     """attribution_model x campaign_id over all days; spend without a campaign falls to `(none)`."""
     spent: dict[tuple, int] = defaultdict(int)
     for cost in costs:
         if cost.cost_cents is not None:
-            for model in MODELS:
+            for model in models:
                 spent[model, cost.campaign_id or NO_CAMPAIGN] += cost.cost_cents
     earned: dict[tuple, Row] = defaultdict(lambda: dict(NOTHING))
     for row in by_campaign:

@@ -1,11 +1,14 @@
 """The scorecard: each goal, its value, its target, whether it is met, and the days that it covers."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 from tests.oracles.attribution import UNATTRIBUTED, Row
 from tests.oracles.campaigns import Deliveries
+from tests.oracles.feeds import Feeds, visible_events
 from tests.oracles.policy import Policy, headline_model, number, span
 from tests.oracles.rounding import ratio
 from tests.oracles.viral import headline_cohorts, last_mature_cohort
@@ -14,6 +17,8 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def scorecard(
+    attribution: Sequence[Row],
+    feeds: Feeds,
     by_channel: Sequence[Row],
     by_channel_roi: Sequence[Row],
     deliveries: Deliveries,
@@ -29,7 +34,7 @@ def scorecard(
         _viral_coefficient(cohorts, as_of, policy),
         _campaign_conversion_rate(deliveries, as_of, policy),
         *_quarter(by_channel, by_channel_roi, as_of, policy),
-        _row("attribution_accuracy", ">=", None, _target(policy, "attribution_accuracy_target"), None, as_of),
+        _attribution_accuracy(attribution, feeds, as_of, policy),
     ]
 
 
@@ -86,6 +91,34 @@ def _quarter(by_channel: Sequence[Row], by_channel_roi: Sequence[Row], as_of: da
             as_of,
         ),
     ]
+
+
+def _attribution_accuracy(attribution: Sequence[Row], feeds: Feeds, as_of: datetime, policy: Policy) -> Row:
+    """1 - half the sum over channels of |share of credit - share of truth| under the headline model, over conversions
+    of the period with a touch whose channel a survey knows; no data where there are too few."""
+    end_on = (as_of - MICROSECOND).astimezone(UTC).date()
+    start_on = end_on - timedelta(days=int(number(policy, "attribution_accuracy_days")) - 1)
+    answers = {
+        record["conversion_id"]: record["channel"]
+        for record in visible_events(feeds, "attribution_truth", as_of)
+        if record["method"] == "survey" and record["channel"] != "none"
+    }
+    judged = [
+        row
+        for row in attribution
+        if row["touch_count"] and start_on <= row["converted_on"] <= end_on and row["conversion_id"] in answers
+    ]
+    conversions = {row["conversion_id"] for row in judged}
+    apart: dict[str, Fraction] = defaultdict(Fraction)
+    for row in judged:
+        apart[row["channel"]] += Fraction(row[f"{headline_model(policy)}_credit"])
+    for conversion in conversions:
+        apart[answers[conversion]] -= 1
+    value = None
+    if len(conversions) >= number(policy, "attribution_accuracy_min_conversions"):
+        value = ratio(2 * len(conversions) - sum(map(abs, apart.values())), 2 * len(conversions))
+    target = _target(policy, "attribution_accuracy_target")
+    return _row("attribution_accuracy", ">=", value, target, (start_on, end_on), as_of)
 
 
 def _target(policy: Policy, name: str) -> Decimal:

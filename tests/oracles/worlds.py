@@ -52,11 +52,19 @@ RATES = (1, 0.5, 1.0853, 0.0066666, 12.5)
 POLICIES: tuple[dict[str, Any], ...] = (
     {},
     {"attribution_journey_scope": "since_previous_conversion"},
-    {"attribution_first_weight": 0, "attribution_last_weight": 0, "attribution_model": "linear"},
+    {
+        "attribution_first_weight": 0,
+        "attribution_last_weight": 0,
+        "attribution_model": "linear",
+        "attribution_accuracy_min_conversions": 1,
+    },
     {"attribution_first_weight": 0.3, "attribution_last_weight": 0, "attribution_half_life_days": 0.5},
     {"attribution_first_weight": 0, "attribution_last_weight": 1, "attribution_lookback_days": 7},
     {"attribution_first_weight": 0.7, "attribution_last_weight": 0.3, "invite_credit": "first"},
     {"reporting_currency": "EUR", "fx_max_age_days": 1, "invite_window_days": 7},
+    {"attribution_path_transform": "exposure", "attribution_direct_touches": "drop_last", "attribution_fit_days": 60},
+    {"attribution_path_transform": "frequency", "attribution_direct_touches": "drop", "attribution_markov_order": 4},
+    {"attribution_path_transform": "first", "attribution_path_max_steps": 2, "attribution_markov_order": 1},
     {"attribution_model": "time_decay", "campaign_conversion_window_days": 7, "viral_horizon_days": 7},
 )
 """Overrides of dbt's vars worth meeting; all of them also lower the least number of users of the headline K."""

@@ -246,5 +246,9 @@ def test_the_headline_model_must_have_a_column() -> None:
     """Prevents a headline that silently speaks of another model than the policy names."""
     assert headline_model({"attribution_model": "multi_touch"}) == "position_based"
     assert headline_model({"attribution_model": "linear"}) == "linear"
-    with pytest.raises(ValueError, match="data_driven"):
-        headline_model({"attribution_model": "data_driven"})
+    assert headline_model({"attribution_model": "data_driven"}) == "position_based"
+    promoted = {"calibration": {"calibration_id": 3}}
+    assert headline_model({"attribution_model": "multi_touch", **promoted}) == "data_driven"
+    assert headline_model({"attribution_model": "linear", **promoted}) == "linear"
+    with pytest.raises(ValueError, match="simulated"):
+        headline_model({"attribution_model": "simulated"})

@@ -140,7 +140,7 @@ def test_every_feed_and_every_mart_has_a_suite(candidate_models):
 
 @pytest.fixture
 def candidate_models():
-    return {path.stem for path in (PROJECT_FILE.parent / "dbt_project/models/marts").glob("*/*.sql")}
+    return {path.stem for path in (PROJECT_FILE.parent / "dbt_project/models/marts").glob("**/*.sql")}
 
 
 def test_suites_measure_columns_that_their_feeds_have():

@@ -1,6 +1,7 @@
 {{
     config(
         materialized='incremental',
+        tags=['credit'],
         incremental_strategy='delete+insert',
         unique_key=['date', 'channel', 'campaign_id'],
         indexes=[
@@ -50,71 +51,4 @@ parts as (
 
 ),
 
-{% if is_incremental() %}
-
-    known as (
-
-        select
-            date,
-            channel,
-            campaign_id,
-            touches,
-            {% for model in attribution_models() %}
-                {{ model }}_conversions,
-                {{ model }}_signups,
-                {{ model }}_revenue_cents{{ ',' if not loop.last }}
-            {% endfor %}
-        from {{ this }}
-        where
-            (date, channel, campaign_id) in (
-                select
-                    parts.date,
-                    parts.channel,
-                    parts.campaign_id
-                from parts
-            )
-
-    ),
-
-{% endif %}
-
-summands as (
-
-    select * from parts
-    {% if is_incremental() %}
-        union all
-        select * from known
-    {% endif %}
-
-),
-
-build as (
-
-    select * from {{ ref('stg_build') }}
-
-),
-
-summed as (
-
-    select
-        summands.date,
-        summands.channel,
-        summands.campaign_id,
-        sum(summands.touches)::bigint as touches,
-        {% for model in attribution_models() %}
-            sum(summands.{{ model }}_conversions)::numeric(30, 12) as {{ model }}_conversions,
-            sum(summands.{{ model }}_signups)::numeric(30, 12) as {{ model }}_signups,
-            sum(summands.{{ model }}_revenue_cents)::bigint as {{ model }}_revenue_cents,
-        {% endfor %}
-        build.build_id
-    from summands
-    cross join build
-    group by
-        summands.date,
-        summands.channel,
-        summands.campaign_id,
-        build.build_id
-
-)
-
-select * from summed
+{{ kept_sums(['date', 'channel', 'campaign_id'], credit_sums(signups=true)) }}

@@ -14,7 +14,12 @@ renamed as (
         {{ utc_day('as_of') }} as as_of_on,
         base_as_of,
         is_full,
-        frozen_before
+        frozen_before,
+        calibration_id,
+        -- Paths that end from this day on are fitted: midnight closes whole days. The base's first day beside it.
+        {{ utc_day("as_of - interval '1 microsecond'") }} - {{ policy('attribution_fit_days') }} + 1 as fit_from_on,
+        {{ utc_day("base_as_of - interval '1 microsecond'") }}
+        - {{ policy('attribution_fit_days') }} + 1 as base_fit_from_on
     from source
 
 )

@@ -1,6 +1,7 @@
 {{
     config(
         materialized='incremental',
+        tags=['credit'],
         incremental_strategy='replace_affected',
         on_schema_change='fail',
         meta={

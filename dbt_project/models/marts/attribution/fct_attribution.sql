@@ -3,6 +3,7 @@
         materialized='incremental',
         incremental_strategy='replace_affected',
         on_schema_change='fail',
+        tags=['credit'],
         meta={
             'affected': {'relation': 'int_journeys_affected', 'key': ['conversion_id']},
         },
@@ -11,8 +12,10 @@
     )
 }}
 {%- set affected = ref('int_journeys_affected') %}
-{%- set first_weight = trillionths(policy('attribution_first_weight')) %}
-{%- set last_weight = trillionths(policy('attribution_last_weight')) %}
+{%- set calibration = calibration() %}
+{%- set is_weighted = calibration.method in ['markov', 'shapley'] %}
+{%- set is_decaying = calibration.method == 'time_decay' %}
+{%- set first_weight, last_weight = policy('attribution_first_weight'), policy('attribution_last_weight') %}
 {%- set in_order = 'order by touched_at, ' ~ by_code_point('touchpoint_id') %}
 
 with
@@ -118,6 +121,58 @@ journeys as (
 
 ),
 
+{% if is_weighted %}
+
+    weights as (
+
+        select
+            weight.channel,
+            weight.millionths
+        from (
+            values
+            {% for channel, millionths in calibration.weights %}
+                ('{{ dbt.escape_single_quotes(channel) }}', {{ millionths }}){{ ',' if not loop.last }}
+            {% endfor %}
+        ) as weight (channel, millionths)
+
+    ),
+
+    -- A channel that the fit never saw takes the smallest weight.
+    smallest_weight as (
+
+        select min(millionths) as millionths from weights
+
+    ),
+
+    weighed as (
+
+        select
+            journeys.*,
+            coalesce(weights.millionths, smallest_weight.millionths) as channel_weight,
+            count(*) over same_channel as channel_touches,
+            row_number() over same_channel = 1 as is_first_of_channel
+        from journeys
+        cross join smallest_weight
+        left join weights
+            on journeys.channel = weights.channel
+        window same_channel as (
+            partition by
+                journeys.conversion_id,
+                journeys.channel
+        )
+
+    ),
+
+{% else %}
+
+    weighed as (
+
+        select * from journeys
+
+    ),
+
+{% endif %}
+
 measured as (
 
     select
@@ -125,7 +180,7 @@ measured as (
         count(touchpoint_id) over journey as touch_count,
         max(touched_at) over journey as last_touched_at,
         count(*) filter (where channel <> 'direct') over journey as non_direct_count
-    from journeys
+    from weighed
     window journey as (
         partition by conversion_id
         {{ in_order }}
@@ -134,17 +189,17 @@ measured as (
 
 ),
 
--- The weight is taken beside a window function: there it is computed once for each row.
+-- The weights are taken beside a window function: there they are computed once for each row.
 positions as (
 
     select
         *,
         row_number() over up_to_here as touch_position,
         count(*) filter (where channel <> 'direct') over up_to_here as non_direct_position,
-        case
-            when touch_count > 1 then {{ decay_weight('last_touched_at - touched_at') }}
-            else 1
-        end as decay_weight
+        {% if is_decaying %}
+            {{ decay_weight('last_touched_at - touched_at', calibration.half_life_days) }} as calibrated_weight,
+        {% endif %}
+        {{ decay_weight('last_touched_at - touched_at', policy('attribution_half_life_days')) }} as decay_weight
     from measured
     window up_to_here as (
         partition by conversion_id
@@ -165,24 +220,20 @@ credits as (
             else channel <> 'direct' and non_direct_position = non_direct_count
         end as is_last_non_direct,
         {{ rounded_quotient(trillionths(1), 'greatest(touch_count, 1)') }} as linear_share,
-        case
-            when touch_count <= 1 then {{ trillionths(1) }}
-            when touch_count = 2 and {{ first_weight }} + {{ last_weight }} = 0 then {{ trillionths(0.5) }}
-            when touch_count = 2
-                then round(
-                    {{ trillionths(1) }} * {{ first_weight }}::numeric
-                    / nullif({{ first_weight }} + {{ last_weight }}, 0)
-                )::bigint
-            else {{ first_weight }}
-        end as first_share,
-        case
-            when touch_count >= 3
-                then {{ rounded_quotient(
-                    'greatest(' ~ trillionths(1) ~ ' - ' ~ first_weight ~ ' - ' ~ last_weight ~ ', 0)',
-                    '(touch_count - 2)',
-                ) }}
-            else 0
-        end as middle_share,
+        {{ position_shares('position', first_weight, last_weight) }},
+        {% if is_weighted %}
+            (sum(channel_weight) filter (where is_first_of_channel) over journey)::bigint as journey_weight,
+        {% elif is_decaying %}
+            round(
+                {{ trillionths(1) }} * calibrated_weight / sum(calibrated_weight) over journey
+            )::bigint as calibrated_share,
+        {% else %}
+            {{ position_shares(
+                'calibrated',
+                calibration.first_weight or first_weight,
+                calibration.last_weight or last_weight,
+            ) }},
+        {% endif %}
         round({{ trillionths(1) }} * decay_weight / sum(decay_weight) over journey)::bigint as decay_share
     from positions
     window journey as (
@@ -193,6 +244,17 @@ credits as (
 
 ),
 
+shared as (
+
+    select
+        {% if is_weighted %}
+            {{ weighted_share() }} as calibrated_share,
+        {% endif %}
+        *
+    from credits
+
+),
+
 -- Credit of the touches before this one, and up to it: whole cents are cut between the two.
 cumulated as (
 
@@ -200,14 +262,14 @@ cumulated as (
         *,
         least({{ trillionths(1) }}, (touch_position - 1) * linear_share) as linear_before,
         least({{ trillionths(1) }}, touch_position * linear_share) as linear_upto,
-        case
-            when touch_position = 1 then 0
-            else least({{ trillionths(1) }}, first_share + (touch_position - 2) * middle_share)
-        end as position_before,
-        least({{ trillionths(1) }}, first_share + (touch_position - 1) * middle_share) as position_upto,
-        least({{ trillionths(1) }}, (sum(decay_share) over up_to_here)::bigint - decay_share) as decay_before,
-        least({{ trillionths(1) }}, (sum(decay_share) over up_to_here)::bigint) as decay_upto
-    from credits
+        {{ position_cumulated('position') }},
+        {% if is_weighted or is_decaying %}
+            {{ shares_cumulated('calibrated', 'calibrated_share') }},
+        {% else %}
+            {{ position_cumulated('calibrated') }},
+        {% endif %}
+        {{ shares_cumulated('decay', 'decay_share') }}
+    from shared
     window up_to_here as (
         partition by conversion_id
         {{ in_order }}
@@ -231,13 +293,14 @@ attributed as (
         case when touch_count > 0 then touch_position end::integer as touch_position,
         touch_count::integer as touch_count,
         revenue_cents,
-        0 as calibration_id,
+        {{ calibration.id or 0 }} as calibration_id,
         {{ whole_credit('first_touch', 'touch_position = 1') }},
         {{ whole_credit('last_touch', 'is_last') }},
         {{ whole_credit('last_non_direct', 'is_last_non_direct') }},
         {{ shared_credit('linear', 'linear_before', 'linear_upto') }},
         {{ shared_credit('time_decay', 'decay_before', 'decay_upto') }},
-        {{ shared_credit('position_based', 'position_before', 'position_upto') }}
+        {{ shared_credit('position_based', 'position_before', 'position_upto') }},
+        {{ shared_credit('data_driven', 'calibrated_before', 'calibrated_upto') }}
     from cumulated
 
 )

@@ -40,6 +40,12 @@ channels as (
 
 ),
 
+measured as (
+
+    select * from {{ ref('attribution_accuracy') }}
+
+),
+
 viral as (
 
     select
@@ -120,16 +126,23 @@ roi as (
 
 ),
 
--- Judged against ground truth once the accuracy marts exist; until then it has no value.
+-- Against what surveys say; no value where too few did.
 accuracy as (
 
     select
         'attribution_accuracy' as metric,
-        null::numeric(38, 12) as value,
+        case when measured.status <> 'no_data' then measured.accuracy end::numeric(38, 12) as value,
         {{ policy('attribution_accuracy_target') }} as target,
         '>=' as comparison,
-        null::date as period_start_on,
-        null::date as period_end_on
+        build.last_on - {{ policy('attribution_accuracy_days') }} + 1 as period_start_on,
+        build.last_on as period_end_on
+    from build
+    left join measured
+        on
+            measured.truth_method = 'survey'
+            and measured.attribution_model = '{{ headline_model() }}'
+            and measured.calibration_id = {{ calibration().id or 0 }}
+            and measured.is_latest
 
 ),
 

@@ -1,0 +1,46 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=['person_group', 'channel_set'],
+        indexes=[{'columns': ['person_group', 'channel_set'], 'unique': true}, {'columns': ['build_id']}],
+        pre_hook='{{ refuse_to_add_twice() }}',
+    )
+}}
+
+with
+
+changes as (
+
+    {{ path_changes() }}
+
+),
+
+sets as (
+
+    select
+        changes.*,
+        {{ channel_set('changes.path') }} as channel_set
+    from changes
+
+),
+
+parts as (
+
+    select
+        person_group,
+        channel_set,
+        sum(sign * (conversions + non_conversions)) as paths,
+        sum(sign * conversions) as conversions,
+        sum(sign * revenue_cents) as revenue_cents
+    from sets
+    group by
+        person_group,
+        channel_set
+
+),
+
+{{ kept_sums(
+    ['person_group', 'channel_set'],
+    {'paths': 'bigint', 'conversions': 'bigint', 'revenue_cents': 'bigint'},
+) }}

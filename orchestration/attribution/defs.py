@@ -1,0 +1,154 @@
+"""Shows the attribution stage to Dagster: the fits of a refresh, the recalibration, and the sensor that asks for it."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import dagster as dg
+
+from orchestration.policy import Policy
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse.calibrations import Calibration, calibrations, drifted, evidence, new_truth
+from orchestration.warehouse.path_statistics import TABLES, AccuracyRow, ChannelEffect, CreditInterval
+
+from .charts import accuracy_over_time, credit_by_model
+from .fits import DATA_DRIVEN, fit_build
+from .recalibration import SURVEY, NothingNewError, RecalibrationError, TooLittleTruthError, recalibrate
+
+INTERMEDIATE = "intermediate"
+OWNERS = ["team:marketing-automation"]
+RECALIBRATE = "recalibrate"
+SENSOR_SECONDS = 300
+# What a fit reads, and what it fills with what.
+READS = ("int_path_transitions", "int_channel_sets", "int_credits_by_group", "int_truth_journeys")
+FILLS = {
+    ChannelEffect: "Removal effects and Shapley values of channels, fitted to the paths of the build.",
+    CreditInterval: "Credited conversions of each channel with their interval over persons.",
+    AccuracyRow: "How near each model's credit comes to known truth.",
+}
+
+
+class RunningBuild(Protocol):
+    """What the fits need of the resource `build`."""
+
+    warehouse: Warehouse
+    policy: Policy
+
+    @property
+    def build_id(self) -> int:
+        """Its number in ops.builds."""
+
+
+def attribution_definitions(warehouse: Warehouse, policy: Policy, *, may_ask: bool) -> dg.Definitions:
+    """Assets, job and sensor of this stage. The fits need the resource `build` (RunningBuild).
+
+    may_ask: False while automation is switched off: the sensor then asks for nothing.
+    """
+    job = _recalibrate_job(warehouse, policy)
+    return dg.Definitions(assets=[_fits()], jobs=[job], sensors=[_drift_sensor(warehouse, policy, job, may_ask)])
+
+
+def refresh_fits() -> dg.AssetSelection:
+    """The assets that belong to the refresh."""
+    return dg.AssetSelection.assets(*([INTERMEDIATE, TABLES[kind]] for kind in FILLS))
+
+
+def _fits() -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name="fit_attribution",
+        specs=[
+            dg.AssetSpec(
+                [INTERMEDIATE, TABLES[kind]],
+                deps=[dg.AssetKey([INTERMEDIATE, read]) for read in READS],
+                description=description,
+                group_name="attribution",
+                owners=OWNERS,
+                kinds={"python", "postgres"},
+            )
+            for kind, description in FILLS.items()
+        ],
+        required_resource_keys={"build"},
+    )
+    def fit_attribution(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        """Fit channels' worth, intervals and accuracy from what the models of this build keep."""
+        build: RunningBuild = context.resources.build
+        rows = fit_build(build.warehouse, build.policy)
+        with build.warehouse.connect() as connection:
+            in_force = next(one for one in calibrations(connection) if one.in_force)
+        for kind in FILLS:
+            own = [row for row in rows if isinstance(row, kind)]
+            shown = {"build_id": build.build_id, "dagster/row_count": len(own)}
+            if chart := _chart(kind, own, in_force, build.policy):
+                shown["chart"] = dg.MetadataValue.md(chart)
+            yield dg.MaterializeResult(asset_key=[INTERMEDIATE, TABLES[kind]], metadata=shown)
+
+    return fit_attribution
+
+
+def _chart(kind: type, rows: list[Any], in_force: Calibration, policy: Policy) -> str | None:
+    if kind is CreditInterval:
+        return credit_by_model(rows)
+    if kind is AccuracyRow:
+        return accuracy_over_time(
+            rows,
+            calibration_id=in_force.calibration_id,
+            floor=policy.attribution_accuracy_floor,
+            target=policy.attribution_accuracy_target,
+        )
+    return None
+
+
+def _recalibrate_job(warehouse: Warehouse, policy: Policy) -> dg.JobDefinition:
+    @dg.op
+    def recalibrate_attribution(context: dg.OpExecutionContext) -> None:
+        """Fit, choose, judge and store a calibration; promote it when it is better beyond the noise."""
+        try:
+            done = recalibrate(warehouse, policy, requested_by="Dagster", tell=context.log.info)
+        except (TooLittleTruthError, NothingNewError) as error:
+            context.log.warning(str(error))
+            return
+        except RecalibrationError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        context.log.info(str(done))
+        context.add_output_metadata(
+            {
+                "calibration_id": done.calibration_id,
+                "promoted": done.promoted,
+                "accuracy": float(done.choice.candidate.accuracy),
+                "accuracy_of_the_one_in_force": float(done.choice.present.accuracy),
+                "reason": done.reason,
+            }
+        )
+
+    @dg.job(name=RECALIBRATE, executor_def=dg.in_process_executor)
+    def recalibrate_job() -> None:
+        """Look for a calibration that attributes better than the one in force; the next refresh credits by it."""
+        recalibrate_attribution()
+
+    return recalibrate_job
+
+
+def _drift_sensor(warehouse: Warehouse, policy: Policy, job: dg.JobDefinition, may_ask: bool) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="attribution_drift_sensor",
+        job=job,
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def attribution_drift_sensor(_context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Ask for a recalibration when data-driven attribution has drifted, once for each new evidence."""
+        if not may_ask:
+            return dg.SkipReason("MARKETING_AUTOMATION_ENABLED is false")
+        with warehouse.connect("marketing attribution") as connection:
+            accuracy = drifted(connection, DATA_DRIVEN, SURVEY)
+            if accuracy is None:
+                return dg.SkipReason("attribution has not drifted")
+            since = max(one.evidence_load_id for one in calibrations(connection))
+            newest, answers = evidence(connection), new_truth(connection, since)
+        if answers < policy.recalibration_min_new_truth:
+            return dg.SkipReason(
+                f"accuracy is {accuracy:.3f}, but only {answers} answers came since the last recalibration "
+                f"(recalibration_min_new_truth: {policy.recalibration_min_new_truth})"
+            )
+        return dg.RunRequest(run_key=f"evidence-{newest}", tags={"marketing/reason": f"accuracy {accuracy:.3f}"})
+
+    return attribution_drift_sensor

@@ -1,0 +1,178 @@
+"""The ledger of calibrations: every fit of data-driven attribution, and which was put in force when, by whom, why."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+import psycopg
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from .errors import WarehouseError
+
+# What a fit depends on arrives with these feeds.
+EVIDENCE_FEEDS = ("touchpoints", "identities", "conversions", "attribution_truth")
+
+
+class CalibrationError(WarehouseError):
+    """A calibration that is asked for cannot be put in force; the message says why."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A row of ops.attribution_calibrations; promoted_at: when it last came into force; in_force: whether it is now."""
+
+    calibration_id: int
+    method: str
+    parameters: Mapping[str, Any]
+    weights: Mapping[str, int]
+    weight_replicates: Sequence[Mapping[str, int]]
+    scores: Mapping[str, Any]
+    fit_from_on: date | None
+    fit_to_on: date | None
+    judged_from_on: date | None
+    judged_to_on: date | None
+    build_id: int | None
+    evidence_load_id: int
+    evidence_sha256: str | None
+    recommended: bool
+    requested_by: str
+    reason: str
+    created_at: datetime
+    promoted_at: datetime | None
+    in_force: bool
+
+
+def calibrations(connection: psycopg.Connection) -> list[Calibration]:
+    """Every calibration, the newest first; the last is 0, the policy's own."""
+    with connection.cursor(row_factory=class_row(Calibration)) as cursor:
+        return cursor.execute(
+            """
+            select
+                calibrations.*,
+                promotions.promoted_at,
+                calibrations.calibration_id = ops.calibration_in_force() as in_force
+            from ops.attribution_calibrations as calibrations
+            left join lateral (
+                select max(promoted_at) as promoted_at
+                from ops.attribution_promotions
+                where attribution_promotions.calibration_id = calibrations.calibration_id
+            ) as promotions on true
+            order by calibrations.calibration_id desc
+            """
+        ).fetchall()
+
+
+def in_force(connection: psycopg.Connection) -> Calibration:
+    """The calibration in force."""
+    return next(one for one in calibrations(connection) if one.in_force)
+
+
+def store(connection: psycopg.Connection, **columns: Any) -> int:
+    """Store a calibration and return its number. columns: as in Calibration, without what is derived."""
+    _lock(connection)
+    connection.execute(
+        """
+        insert into ops.attribution_calibrations (
+            calibration_id, method, parameters, weights, weight_replicates, scores, fit_from_on, fit_to_on,
+            judged_from_on, judged_to_on, build_id, evidence_load_id, evidence_sha256, recommended, requested_by, reason
+        )
+        values (
+            (select max(calibration_id) + 1 from ops.attribution_calibrations), %(method)s, %(parameters)s, %(weights)s,
+            %(weight_replicates)s, %(scores)s, %(fit_from_on)s, %(fit_to_on)s, %(judged_from_on)s, %(judged_to_on)s,
+            %(build_id)s, %(evidence_load_id)s, %(evidence_sha256)s, %(recommended)s, %(requested_by)s, %(reason)s
+        )
+        """,
+        {name: Jsonb(value) if isinstance(value, dict | list) else value for name, value in columns.items()},
+    )
+    return connection.execute("select max(calibration_id) from ops.attribution_calibrations").fetchone()[0]
+
+
+def promote(connection: psycopg.Connection, calibration_id: int, *, requested_by: str, reason: str) -> bool:
+    """Put a calibration in force, from the next build on; False when it is already. Raises CalibrationError."""
+    _lock(connection)
+    known = connection.execute(
+        "select calibration_id from ops.attribution_calibrations where calibration_id = %s", [calibration_id]
+    ).fetchone()
+    if known is None:
+        raise CalibrationError(f"there is no calibration {calibration_id}: marketing calibration list shows all")
+    return _put_in_force(connection, calibration_id, "promote", requested_by, reason)
+
+
+def revert(connection: psycopg.Connection, *, requested_by: str, reason: str) -> int:
+    """Put back what was in force before the calibration that is now; returns its number. Raises CalibrationError."""
+    _lock(connection)
+    history = [
+        number
+        for (number,) in connection.execute(
+            "select calibration_id from ops.attribution_promotions where kind = 'promote' order by promotion_id"
+        ).fetchall()
+    ]
+    current = connection.execute("select ops.calibration_in_force()").fetchone()[0]
+    if current not in history:
+        raise CalibrationError("calibration 0, the policy's own, is in force: there is none before it")
+    # What was promoted before the current one last was; a second revert goes one further back.
+    last = len(history) - 1 - history[::-1].index(current)
+    before = history[last - 1] if last else 0
+    _put_in_force(connection, before, "revert", requested_by, reason)
+    return before
+
+
+def evidence(connection: psycopg.Connection) -> int:
+    """The newest published load that a fit would know; 0 before the first."""
+    return connection.execute(
+        "select coalesce(max(load_id), 0) from raw.loads where published_build_id is not null and feed = any(%s)",
+        [list(EVIDENCE_FEEDS)],
+    ).fetchone()[0]
+
+
+def new_truth(connection: psycopg.Connection, since_load_id: int) -> int:
+    """Survey answers of published loads after that one."""
+    return connection.execute(
+        """
+        select count(*)
+        from raw.attribution_truth as truth
+        inner join raw.loads on loads.load_id = truth.load_id
+        where truth.load_id > %s and truth.method = 'survey' and loads.published_build_id is not null
+        """,
+        [since_load_id],
+    ).fetchone()[0]
+
+
+def drifted(connection: psycopg.Connection, attribution_model: str, truth_method: str) -> float | None:
+    """The accuracy of the published build in its latest period where it has drifted under the calibration in force."""
+    if connection.execute("select to_regclass('marts.attribution_accuracy')").fetchone()[0] is None:
+        return None
+    row = connection.execute(
+        """
+        select accuracy::double precision
+        from marts.attribution_accuracy
+        where
+            is_latest and status = 'drift' and attribution_model = %s and truth_method = %s
+            and calibration_id = ops.calibration_in_force()
+        """,
+        [attribution_model, truth_method],
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def _put_in_force(
+    connection: psycopg.Connection,
+    calibration_id: int,
+    kind: Literal["promote", "revert"],
+    requested_by: str,
+    reason: str,
+) -> bool:
+    if connection.execute("select ops.calibration_in_force()").fetchone()[0] == calibration_id:
+        return False
+    connection.execute(
+        "insert into ops.attribution_promotions (calibration_id, kind, requested_by, reason) values (%s, %s, %s, %s)",
+        [calibration_id, kind, requested_by, reason],
+    )
+    return True
+
+
+def _lock(connection: psycopg.Connection) -> None:
+    """One at a time numbers and promotes; until the end of the caller's transaction."""
+    connection.execute("lock table ops.attribution_promotions in share row exclusive mode")
