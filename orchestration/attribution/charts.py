@@ -35,7 +35,6 @@ def accuracy_over_time(rows: Sequence[AccuracyRow], *, calibration_id: int, floo
         axes.set_ylabel("accuracy (target dashed, floor dotted)")
         axes.set_title(f"Attribution accuracy against surveys, calibration {calibration_id}")
         axes.tick_params(axis="x", rotation=30)
-        axes.legend(fontsize=7, ncols=2)
 
     return _chart(draw, "accuracy over time")
 
@@ -63,7 +62,6 @@ def credit_by_model(rows: Sequence[CreditInterval]) -> str | None:
         axes.set_xticks([place + 0.4 - width / 2 for place in range(len(channels))], channels, rotation=30, ha="right")
         axes.set_ylabel("credited conversions, 95 % interval")
         axes.set_title("Credit by model")
-        axes.legend(fontsize=7, ncols=2)
 
     return _chart(draw, "credit by model")
 
@@ -79,7 +77,8 @@ def _chart(draw: Callable[["Axes"], None], title: str) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
-    draw(figure.add_subplot())
+    draw(axes := figure.add_subplot())
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=7, ncols=7)
     picture = io.BytesIO()
     FigureCanvasAgg(figure).print_png(picture)
     return f"![{title}](data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()})"
