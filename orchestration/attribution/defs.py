@@ -7,7 +7,8 @@ import dagster as dg
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
-from orchestration.warehouse.calibrations import Calibration, calibrations, drifted, evidence, new_truth
+from orchestration.warehouse.builds import is_standing
+from orchestration.warehouse.calibrations import Calibration, calibrations, drifted, new_truth
 from orchestration.warehouse.path_statistics import TABLES, AccuracyRow, ChannelEffect, CreditInterval
 
 from .charts import accuracy_over_time, credit_by_model
@@ -142,13 +143,19 @@ def _drift_sensor(warehouse: Warehouse, policy: Policy, job: dg.JobDefinition, m
             accuracy = drifted(connection, DATA_DRIVEN, SURVEY)
             if accuracy is None:
                 return dg.SkipReason("attribution has not drifted")
+            if not is_standing(connection):
+                return dg.SkipReason("a build is under way, or the latest one was not published")
             since = max(one.evidence_load_id for one in calibrations(connection))
-            newest, answers = evidence(connection), new_truth(connection, since)
+            answers = new_truth(connection, since)
         if answers < policy.recalibration_min_new_truth:
             return dg.SkipReason(
                 f"accuracy is {accuracy:.3f}, but only {answers} answers came since the last recalibration "
                 f"(recalibration_min_new_truth: {policy.recalibration_min_new_truth})"
             )
-        return dg.RunRequest(run_key=f"evidence-{newest}", tags={"marketing/reason": f"accuracy {accuracy:.3f}"})
+        # One that finds too little to judge on stores nothing: as many answers again are waited for, too.
+        asked = answers // policy.recalibration_min_new_truth
+        return dg.RunRequest(
+            run_key=f"after-load-{since}-{asked}", tags={"marketing/reason": f"accuracy {accuracy:.3f}"}
+        )
 
     return attribution_drift_sensor

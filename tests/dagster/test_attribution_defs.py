@@ -6,17 +6,15 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from orchestration.attribution.defs import RECALIBRATE, attribution_definitions, refresh_fits
+from orchestration.attribution.defs import RECALIBRATE, attribution_definitions
 from orchestration.ingest.loader import load
-from orchestration.ingest.records import FEEDS
 from orchestration.policy import Policy
-from orchestration.quality.defs import marts_freshness, quality_definitions, refresh_checks
 from orchestration.simulate import World, simulate
-from orchestration.transform.defs import REFRESH, transform_definitions
-from orchestration.transform.project import Project
+from orchestration.transform.defs import REFRESH
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.calibrations import calibrations, in_force
-from tests.engine import PROJECT_FILE, ROOT
+from tests.dagster.stages import refresh_definitions
+from tests.engine import PROJECT_FILE
 from tests.feed_records import PERSONAL_DATA
 
 AS_OF = datetime(2026, 3, 31, tzinfo=UTC)
@@ -51,20 +49,7 @@ def site(module_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) 
     load(module_warehouse, [feeds], personal_data=PERSONAL_DATA, now=AS_OF + timedelta(hours=1))
     return Site(
         module_warehouse,
-        dg.Definitions.merge(
-            dg.Definitions(assets=[dg.AssetSpec(["raw", feed]) for feed in FEEDS], executor=dg.in_process_executor),
-            quality_definitions(module_warehouse, POLICY),
-            attribution_definitions(module_warehouse, POLICY, may_ask=True),
-            transform_definitions(
-                module_warehouse,
-                Project(ROOT, module_warehouse.home),
-                POLICY,
-                as_of=AS_OF,
-                others=refresh_checks(POLICY) | refresh_fits(),
-                freshness=marts_freshness(POLICY),
-                may_ask=True,
-            ),
-        ),
+        refresh_definitions(module_warehouse, POLICY, AS_OF),
     )
 
 

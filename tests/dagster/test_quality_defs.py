@@ -7,17 +7,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from orchestration.attribution.defs import attribution_definitions, refresh_fits
 from orchestration.ingest.loader import load
 from orchestration.ingest.records import FEEDS
 from orchestration.policy import Policy
-from orchestration.quality.defs import marts_freshness, quality_definitions, refresh_checks
+from orchestration.quality.defs import quality_definitions
 from orchestration.simulate import simulate
-from orchestration.transform.defs import REFRESH, transform_definitions
-from orchestration.transform.project import Project
+from orchestration.transform.defs import REFRESH
 from orchestration.warehouse import Warehouse, ledger
 from tests.arrivals import NOW, conversion, send, status_of
-from tests.engine import PROJECT_FILE, ROOT
+from tests.dagster.stages import refresh_definitions
+from tests.engine import PROJECT_FILE
 from tests.feed_records import PERSONAL_DATA
 
 AS_OF = datetime(2026, 3, 31, tzinfo=UTC)
@@ -55,20 +54,7 @@ def shown(module_warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory)
     feeds = tmp_path_factory.mktemp("feeds")
     simulate(feeds, people=60, days=60, seed=5, until=AS_OF)
     load(module_warehouse, [feeds], personal_data=PERSONAL_DATA, now=AS_OF + timedelta(hours=1))
-    definitions = dg.Definitions.merge(
-        dg.Definitions(assets=[dg.AssetSpec(["raw", feed]) for feed in FEEDS], executor=dg.in_process_executor),
-        quality_definitions(module_warehouse, POLICY),
-        attribution_definitions(module_warehouse, POLICY, may_ask=True),
-        transform_definitions(
-            module_warehouse,
-            Project(ROOT, module_warehouse.home),
-            POLICY,
-            as_of=AS_OF,
-            others=refresh_checks(POLICY) | refresh_fits(),
-            freshness=marts_freshness(POLICY),
-            may_ask=True,
-        ),
-    )
+    definitions = refresh_definitions(module_warehouse, POLICY, AS_OF)
     shown = Shown(module_warehouse, definitions)
     assert shown.refresh().success
     return shown
