@@ -77,6 +77,10 @@ def _show_explanation(found: Explanation, calibration: Calibration) -> None:
     show(rows)
 
 
+def _told(figure: float | None, decimals: int) -> str:
+    return "-" if figure is None else f"{figure:.{decimals}f}"
+
+
 def _at(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
@@ -127,8 +131,8 @@ def list_calibrations() -> None:
     """List calibrations, newest first: what each was judged to be worth, and which is in force."""
     with Installation.load().warehouse.connect() as connection:
         found = ledger.calibrations(connection)
-    columns = ("calibration", "state", "method", "accuracy", "against", "judged on", "fitted on", "asked for by", "at")
-    rows = table(*columns, right=("calibration", "accuracy", "against"))
+    figures = ("accuracy", "against", "AUC", "build s")
+    rows = table("id", "state", "method", *figures, "judged on", "asked for by", "at", right=("id", *figures))
     for one in found:
         judged = one.scores.get("judged_on", {})
         state = "in force" if one.in_force else "promoted before" if one.promoted_at else "not promoted"
@@ -138,8 +142,9 @@ def list_calibrations() -> None:
             _method(one),
             f"{judged['candidate']['accuracy']:.3f}" if judged else "-",
             f"{judged['in_force']['accuracy']:.3f} of {judged['in_force']['calibration_id']}" if judged else "-",
+            _told(one.scores.get("prediction", {}).get("auc"), 3),
+            _told(one.build_seconds, 1),
             f"{one.judged_from_on} to {one.judged_to_on}" if one.judged_from_on else "-",
-            f"{one.fit_from_on} to {one.fit_to_on}" if one.fit_from_on else "-",
             one.requested_by,
             f"{one.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
         )

@@ -21,7 +21,8 @@ class CalibrationError(WarehouseError):
 
 @dataclass(frozen=True)
 class Calibration:
-    """A row of ops.attribution_calibrations; promoted_at: when it last came into force; in_force: whether it is now."""
+    """A row of ops.attribution_calibrations. promoted_at: when it last came into force; in_force: whether it is now;
+    build_seconds: how long the build took that then credited every conversion by it."""
 
     calibration_id: int
     method: str
@@ -42,6 +43,7 @@ class Calibration:
     created_at: datetime
     promoted_at: datetime | None
     in_force: bool
+    build_seconds: float | None
 
 
 def calibrations(connection: psycopg.Connection) -> list[Calibration]:
@@ -52,7 +54,16 @@ def calibrations(connection: psycopg.Connection) -> list[Calibration]:
             select
                 calibrations.*,
                 promotions.promoted_at,
-                calibrations.calibration_id = ops.calibration_in_force() as in_force
+                calibrations.calibration_id = ops.calibration_in_force() as in_force,
+                (
+                    select extract(epoch from builds.finished_at - builds.started_at)::double precision
+                    from ops.builds
+                    where
+                        builds.calibration_id = calibrations.calibration_id and builds.status = 'published'
+                        and builds.started_at >= promotions.promoted_at
+                    order by builds.build_id
+                    limit 1
+                ) as build_seconds
             from ops.attribution_calibrations as calibrations
             left join lateral (
                 select max(promoted_at) as promoted_at
