@@ -8,11 +8,11 @@ import dagster as dg
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.builds import is_standing
-from orchestration.warehouse.calibrations import Calibration, calibrations, drifted, new_truth
+from orchestration.warehouse.calibrations import calibrations, drifted, new_truth
 from orchestration.warehouse.path_statistics import TABLES, AccuracyRow, ChannelEffect, CreditInterval
 
 from .charts import accuracy_over_time, credit_by_model
-from .fits import DATA_DRIVEN, fit_build
+from .fits import DATA_DRIVEN, Fits, fit_build
 from .recalibration import SURVEY, NothingNewError, RecalibrationError, TooLittleTruthError, recalibrate
 
 INTERMEDIATE = "intermediate"
@@ -72,26 +72,23 @@ def _fits() -> dg.AssetsDefinition:
     def fit_attribution(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """Fit channels' worth, intervals and accuracy from what the models of this build keep."""
         build: RunningBuild = context.resources.build
-        rows = fit_build(build.warehouse, build.policy)
-        with build.warehouse.connect() as connection:
-            in_force = next(one for one in calibrations(connection) if one.in_force)
+        fits = fit_build(build.warehouse, build.policy)
         for kind in FILLS:
-            own = [row for row in rows if isinstance(row, kind)]
-            shown = {"build_id": build.build_id, "dagster/row_count": len(own)}
-            if chart := _chart(kind, own, in_force, build.policy):
+            shown: dict[str, Any] = {"build_id": build.build_id, "dagster/row_count": len(fits.of(kind))}
+            if chart := _chart(kind, fits, build.policy):
                 shown["chart"] = dg.MetadataValue.md(chart)
             yield dg.MaterializeResult(asset_key=[INTERMEDIATE, TABLES[kind]], metadata=shown)
 
     return fit_attribution
 
 
-def _chart(kind: type, rows: list[Any], in_force: Calibration, policy: Policy) -> str | None:
+def _chart(kind: type, fits: Fits, policy: Policy) -> str | None:
     if kind is CreditInterval:
-        return credit_by_model(rows)
+        return credit_by_model(fits.of(kind))
     if kind is AccuracyRow:
         return accuracy_over_time(
-            rows,
-            calibration_id=in_force.calibration_id,
+            fits.of(kind),
+            calibration_id=fits.calibration_id,
             floor=policy.attribution_accuracy_floor,
             target=policy.attribution_accuracy_target,
         )

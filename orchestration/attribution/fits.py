@@ -3,6 +3,7 @@ credit is given by: these come from the calibration in force."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -36,7 +37,19 @@ Row = Mapping[str, Any]
 FitRow = ChannelEffect | CreditInterval | AccuracyRow
 
 
-def fit_build(warehouse: Warehouse, policy: Policy) -> list[FitRow]:
+@dataclass(frozen=True)
+class Fits:
+    """What was fitted for a build. calibration_id: the one that it credits by."""
+
+    calibration_id: int
+    rows: Sequence[FitRow]
+
+    def of(self, kind: type) -> list[Any]:
+        """The rows of one table."""
+        return [row for row in self.rows if isinstance(row, kind)]
+
+
+def fit_build(warehouse: Warehouse, policy: Policy) -> Fits:
     """Fit what the latest build's models keep, and store it for the models that show it."""
     with warehouse.connect("marketing attribution") as connection:
         period = statistics.period(connection)
@@ -49,7 +62,7 @@ def fit_build(warehouse: Warehouse, policy: Policy) -> list[FitRow]:
             *accuracy_rows(statistics.truth_journeys(connection), period, known, policy),
         ]
         statistics.replace_fits(connection, period.build_id, rows)
-    return rows
+    return Fits(period.calibration_id, rows)
 
 
 def channel_effects(

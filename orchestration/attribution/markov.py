@@ -26,6 +26,9 @@ FLOW_STEPS = 2000
 FLOW_LEFT = 1e-16
 """Flow still under way, as a share of what converted, at which it is left: the most by which a result can be low."""
 
+REMOVALS_AT_ONCE = 32
+"""Channels whose removal is followed side by side."""
+
 State = tuple[str, ...]
 """The last channels touched, oldest first: as many as the order, fewer near the start."""
 START: State = ()
@@ -169,9 +172,23 @@ class _Chain:
         """P(conversion) from the start: first of the chain as it is, then without each channel in turn."""
         if not self.states:
             return [0.0] * (1 + len(self.channels))
-        removed = np.array([[channel in state for channel in (None, *self.channels)] for state in self.states])
-        followed = self._followed(removed)
-        return (self._factorised(removed) if followed is None else followed).tolist()
+        whole, without = 0.0, []
+        # In blocks, so that hundreds of channels take no more memory than some; the chain as it is leads each.
+        for first in range(0, max(len(self.channels), 1), REMOVALS_AT_ONCE):
+            removed = self._removed(self.channels[first : first + REMOVALS_AT_ONCE])
+            followed = self._followed(removed)
+            whole, *some = (self._factorised(removed) if followed is None else followed).tolist()
+            without += some
+        return [whole, *without]
+
+    def _removed(self, channels: tuple[str, ...]) -> np.ndarray:
+        """Which states hold each channel, shape (states, 1 + channels); none of them in the first column."""
+        place = {channel: number for number, channel in enumerate(channels, start=1)}
+        held = [(row, place[channel]) for row, state in enumerate(self.states) for channel in state if channel in place]
+        removed = np.zeros((len(self.states), 1 + len(channels)), dtype=bool)
+        if held:
+            removed[tuple(np.array(held).T)] = True
+        return removed
 
     def _followed(self, removed: np.ndarray) -> np.ndarray | None:
         """By sending a flow of 1 through the chain, step by step, until next to nothing is under way.

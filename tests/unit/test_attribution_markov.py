@@ -260,3 +260,12 @@ def test_other_orders_are_refused(order):
 def test_counts_that_cannot_be_are_refused(transitions):
     with pytest.raises(ValueError, match="transitions from"):
         fit_markov(transitions, 1)
+
+
+def test_hundreds_of_channels_are_removed_block_by_block():
+    """Prevents a block that forgets the chain it compares with; and a misspelt feed that eats all memory."""
+    journeys = [((f"c{number}", f"c{number // 2}"), 1 + number % 3, 2) for number in range(2 * markov.REMOVALS_AT_ONCE)]
+    expected = oracle.removal_effects(journeys, 1)
+    assert fitted(journeys, 1).removal_effects == pytest.approx(
+        {name: float(effect) for name, effect in expected.items()}, abs=1e-12
+    )
