@@ -77,7 +77,7 @@ def _split(stream: BinaryIO) -> Iterator[tuple[list[bytes], list[bytes], bool]]:
     """(whole lines, beginnings of lines that are too long and end after them, whether they are plain)."""
     rest = b""
     skipping = False
-    data = _read(stream).removeprefix(BOM)
+    data = _beginning(stream)
     while data:
         if skipping:
             _, newline, data = data.partition(b"\n")
@@ -94,6 +94,14 @@ def _split(stream: BinaryIO) -> Iterator[tuple[list[bytes], list[bytes], bool]]:
         data = _read(stream)
     if rest:
         yield [rest], [], _is_plain(rest)
+
+
+def _beginning(stream: BinaryIO) -> bytes:
+    """The first block, without a byte order mark, which a stream may give in pieces."""
+    data = _read(stream)
+    while 0 < len(data) < len(BOM) and (more := _read(stream)):
+        data += more
+    return data.removeprefix(BOM) or _read(stream)
 
 
 def _is_plain(text: bytes) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestration.ingest import lines as lines_module
@@ -67,6 +67,8 @@ def test_a_line_that_is_too_long_is_passed_over(tmp_path: Path, length: int):
     assert (number, len(kept)) == (2, lines_module.KEPT_OF_LONG_LINE)
 
 
+@example(texts=[b"\xef\xbb\xbf"], block_bytes=1)
+@example(texts=[b"\xef\xbb\xbf", b"", b"a"], block_bytes=3)
 @given(
     texts=st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"")), max_size=30),
     block_bytes=st.integers(1, 40),
