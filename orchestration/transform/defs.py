@@ -120,6 +120,7 @@ def _models(
         check_key = partial(get_asset_check_key_for_test, project.manifest, translator, project=None)
         chosen = _subset(context)
         invocation = session.dbt(*chosen) if chosen else invoke(session)
+        judged: set[dg.AssetCheckKey] = set()
         if not chosen and not session.build.is_full:
             # This build leaves them standing; what needs one would be skipped if it were not told of, and told before.
             for view in views:
@@ -132,12 +133,17 @@ def _models(
                 if not _is_failed_test(event):
                     message = DbtCoreCliEventMessage(event, {})
                     for shown in message.to_default_asset_events(project.manifest, translator, context):
+                        if isinstance(shown, dg.AssetCheckResult):
+                            judged.add(dg.AssetCheckKey(shown.asset_key, shown.check_name))
                         yield _with_rows(shown, event) if isinstance(shown, dg.Output) else shown
         findings = [failure for failure in invocation.failures if failure.is_finding]
         errors = [failure for failure in invocation.failures if not failure.is_finding]
         for failure in findings:
             if (key := check_key(failure.unique_id)) is not None:
+                judged.add(key)
                 yield _failed_check(key, failure, session.examples(failure))
+        if chosen:
+            yield from map(_not_judged, sorted(context.selected_asset_check_keys - judged))
         if failed := findings or errors:
             names = [failure.name for failure in failed]
             if context.is_subset:
@@ -181,6 +187,16 @@ def _failed_check(key: dg.AssetCheckKey, failure: Failure, examples: list[dict[s
             "examples": dg.MetadataValue.json([{name: str(value) for name, value in row.items()} for row in examples]),
             "sql": dg.MetadataValue.md(f"```sql\n{(failure.compiled or '').strip()}\n```"),
         },
+    )
+
+
+def _not_judged(key: dg.AssetCheckKey) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="Not judged: it speaks of models that were not chosen, too.",
     )
 
 

@@ -121,3 +121,19 @@ def alone(warehouse: Warehouse, policy: Policy, *, may_ask: bool) -> dg.Definiti
     """The stage without the build that its fits belong to."""
     no_build = dg.Definitions(resources={"build": dg.ResourceDefinition.none_resource()})
     return dg.Definitions.merge(attribution_definitions(warehouse, policy, may_ask=may_ask), no_build)
+
+
+def test_a_chosen_mart_is_built_and_judged_alone(site: Site) -> None:
+    """Prevents `marketing build --select` from failing over checks of what was not chosen."""
+    chosen = dg.AssetKey(["candidate", "path_summary"])
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = site.definitions.resolve_job_def(REFRESH).execute_in_process(
+            instance=instance, raise_on_error=False, asset_selection=[chosen]
+        )
+    assert result.success
+    told = {one.check_name: one for one in result.get_asset_check_evaluations()}
+    assert told["path_summary_is_sound"].passed
+    law = told["assert_paths_hold_every_conversion"]
+    assert (law.passed, law.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert law.description.startswith("Not judged")
+    assert [event.asset_key for event in result.get_asset_materialization_events()] == [chosen]
