@@ -24,6 +24,8 @@ EXACT_CHANNELS = 20
 """Up to this many, all sets are looked at: 2^20 of them take 30 MB."""
 BLOCKS = 64
 """Blocks of sampled orders, two per channel each; the standard error falls with the root of their number."""
+LEAST_BLOCKS = 8
+"""Of hundreds of channels, as a feed gone wrong has them: seconds, not minutes, and a greater error, which is told."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,17 @@ def shapley_simple(
     }
 
 
-def fit_shapley(subsets: Subsets, rng: np.random.Generator | None = None, *, blocks: int = BLOCKS) -> ShapleyFit:
-    """Exact up to EXACT_CHANNELS channels, sampled with rng beyond; blocks: as for sampled_shapley.
+def fit_shapley(subsets: Subsets, rng: np.random.Generator | None = None) -> ShapleyFit:
+    """Exact up to EXACT_CHANNELS channels, sampled with rng beyond: the fewer blocks, the more channels there are.
 
     Raises ValueError for an empty set, and for too many channels without an rng.
     """
-    if len(_channels_of(subsets)) <= EXACT_CHANNELS:
+    size = len(_channels_of(subsets))
+    if size <= EXACT_CHANNELS:
         return exact_shapley(subsets)
     if rng is None:
         raise ValueError(f"more than {EXACT_CHANNELS} channels are sampled: pass a random generator")
-    return sampled_shapley(subsets, rng, blocks=blocks)
+    return sampled_shapley(subsets, rng, blocks=max(LEAST_BLOCKS, BLOCKS * EXACT_CHANNELS // size))
 
 
 def exact_shapley(subsets: Subsets) -> ShapleyFit:

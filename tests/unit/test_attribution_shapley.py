@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.attribution.shapley import (
+    BLOCKS,
     EXACT_CHANNELS,
+    LEAST_BLOCKS,
     SubsetCount,
     count_subsets,
     exact_shapley,
@@ -153,8 +155,10 @@ def test_twenty_channels_are_exact_and_one_more_is_sampled():
     assert sum(exact.values.values()) == pytest.approx(whole, abs=1e-12)
 
     more = subsets | {frozenset(["one more"]): SubsetCount(10, 1)}
-    sampled = fit_shapley(more, np.random.default_rng(1), blocks=3)
-    assert sampled.permutations == 3 * 2 * (EXACT_CHANNELS + 1)
+    sampled = fit_shapley(more, np.random.default_rng(1))
+    assert sampled.permutations == BLOCKS * EXACT_CHANNELS // (EXACT_CHANNELS + 1) * 2 * (EXACT_CHANNELS + 1)
+    hundreds = {frozenset([f"c{number}", "one more"]): SubsetCount(3, 1) for number in range(400)}
+    assert fit_shapley(hundreds, np.random.default_rng(1)).permutations == LEAST_BLOCKS * 2 * 401
     with pytest.raises(ValueError, match="random generator"):
         fit_shapley(more)
     with pytest.raises(ValueError, match="exact values are for at most 20"):
