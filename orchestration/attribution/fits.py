@@ -29,6 +29,8 @@ from .truth import Truth
 SEED = 1953
 """Of everything that is drawn in a fit: the same statistics give the same figures."""
 WEEK = timedelta(days=7)
+NEWEST = 10
+"""Calibrations that are judged although they were never promoted: the newest so many."""
 DATA_DRIVEN = "data_driven"
 RULES = ("first_touch", "last_touch", "last_non_direct", "linear", "time_decay", "position_based")
 UNIT = Decimal(1).scaleb(-DECIMALS)
@@ -194,7 +196,8 @@ def sum_exactly(rows: Sequence[Row], column: str) -> dict[str, Decimal]:
 def accuracy_rows(
     touches: Sequence[Row], period: Period, known: Sequence[Calibration], policy: Policy
 ) -> Iterator[AccuracyRow]:
-    """Accuracy of each model by period, one ending each week back; of every calibration in the latest."""
+    """Accuracy of each model by period, one ending each week back; in the latest, of the newest calibrations too, and of
+    those that were promoted before."""
     models = [*RULES, DATA_DRIVEN]
     for truth_method, rows in groupby(touches, key=lambda row: row["truth_method"]):
         judged = Truth.of(list(rows))
@@ -206,8 +209,9 @@ def accuracy_rows(
             if is_latest:
                 credits |= {
                     (DATA_DRIVEN, one.calibration_id): credited(parameters_of(one, policy), part.journeys)
-                    for one in known
+                    for place, one in enumerate(known)
                     if one.calibration_id != period.calibration_id
+                    and (place < NEWEST or one.promoted_at or not one.calibration_id)
                 }
             for (model, calibration_id), shares in credits.items():
                 yield AccuracyRow(
