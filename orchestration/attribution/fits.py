@@ -196,8 +196,8 @@ def sum_exactly(rows: Sequence[Row], column: str) -> dict[str, Decimal]:
 def accuracy_rows(
     touches: Sequence[Row], period: Period, known: Sequence[Calibration], policy: Policy
 ) -> Iterator[AccuracyRow]:
-    """Accuracy of each model by period, one ending each week back; in the latest, of the newest calibrations too, and of
-    those that were promoted before."""
+    """Accuracy of each model by period, one ending each week back; in the latest, of the newest calibrations too, and
+    of those that were promoted before."""
     models = [*RULES, DATA_DRIVEN]
     for truth_method, rows in groupby(touches, key=lambda row: row["truth_method"]):
         judged = Truth.of(list(rows))
