@@ -103,7 +103,7 @@
     array_to_string({{ path }}, ' > ')
 {%- endmacro %}
 
-{# A path's key: paths can be longer than what an index takes. #}
+{# The key of a path, or of any list of channels: it can be longer than what an index takes. #}
 {% macro path_key(path) -%}
     encode(sha256(convert_to({{ told_path(path) }}, 'UTF8')), 'hex')
 {%- endmacro %}

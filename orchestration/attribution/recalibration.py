@@ -141,7 +141,14 @@ def _recalibrate(
         requested_by=requested_by,
         reason=reason,
     )
-    promoted = choice.is_better and promote(connection, calibration_id, requested_by=requested_by, reason=reason)
+    promoted = choice.is_better and promote(
+        connection,
+        calibration_id,
+        requested_by=requested_by,
+        reason=reason,
+        # A person who has promoted another one meanwhile has the last word.
+        instead_of=in_force.calibration_id,
+    )
     return Recalibration(choice, prediction, len(known), len(later), calibration_id, promoted, reason)
 
 

@@ -100,9 +100,22 @@ def store(connection: psycopg.Connection, **columns: Any) -> int:
     return connection.execute("select max(calibration_id) from ops.attribution_calibrations").fetchone()[0]
 
 
-def promote(connection: psycopg.Connection, calibration_id: int, *, requested_by: str, reason: str) -> bool:
-    """Put a calibration in force, from the next build on; False when it is already. Raises CalibrationError."""
+def promote(
+    connection: psycopg.Connection,
+    calibration_id: int,
+    *,
+    requested_by: str,
+    reason: str,
+    instead_of: int | None = None,
+) -> bool:
+    """Put a calibration in force, from the next build on; False when it is already.
+
+    instead_of: only where that one is still in force; False when somebody has put in another meanwhile. Raises
+    CalibrationError for a number that is not there.
+    """
     _lock(connection)
+    if instead_of is not None and connection.execute("select ops.calibration_in_force()").fetchone()[0] != instead_of:
+        return False
     known = connection.execute(
         "select calibration_id from ops.attribution_calibrations where calibration_id = %s", [calibration_id]
     ).fetchone()

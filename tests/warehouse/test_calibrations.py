@@ -159,3 +159,33 @@ def test_a_kill_after_a_promotion_loses_nothing(engine: Engine) -> None:
         engine.build(drawn.as_of)
         overrides = drawn.overrides | under(calibration_id, method, parameters, weights)
         assert_same(engine.marts(), engine.expected(drawn.feeds, drawn.as_of, overrides), "after a build that died")
+
+
+def test_a_person_who_promotes_meanwhile_has_the_last_word(engine: Engine) -> None:
+    """Prevents a recalibration that takes minutes from undoing what somebody decided in these minutes."""
+    by_person, by_job = store(engine), store(engine)
+    promote(engine, by_person)
+    with engine.warehouse.connect() as connection:
+        assert not ledger.promote(connection, by_job, requested_by="a job", reason="better than 0", instead_of=0)
+        assert ledger.in_force(connection).calibration_id == by_person
+        assert ledger.promote(connection, by_job, requested_by="a job", reason="better", instead_of=by_person)
+
+
+def test_long_names_and_long_journeys_are_no_longer_than_an_index_takes(engine: Engine) -> None:
+    """Prevents one misspelt feed from stopping every build: keys of lists of channels are hashes."""
+    drawn = world(24, clashes=False, policies=False)
+    luck = Random(1)
+    names = ["".join(luck.choices("abcdefghijklmnop", k=190)) for _ in range(100)]
+    drawn.feeds["touchpoints"] += [
+        {
+            "event_id": f"long-{number}",
+            "user_id": "u1",
+            "occurred_at": (drawn.as_of - timedelta(hours=number)).isoformat(),
+            "channel": name,
+        }
+        for number, name in enumerate(names)
+    ]
+    with policy(drawn.overrides):
+        engine.ingest(drawn.feeds)
+        engine.build(drawn.as_of)
+        assert_same(engine.marts(), engine.expected(drawn.feeds, drawn.as_of, drawn.overrides), "with long names")

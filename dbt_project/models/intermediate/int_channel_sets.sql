@@ -2,8 +2,8 @@
     config(
         materialized='incremental',
         incremental_strategy='delete+insert',
-        unique_key=['person_group', 'channel_set'],
-        indexes=[{'columns': ['person_group', 'channel_set'], 'unique': true}, {'columns': ['build_id']}],
+        unique_key=['person_group', 'set_sha256'],
+        indexes=[{'columns': ['person_group', 'set_sha256'], 'unique': true}, {'columns': ['build_id']}],
         pre_hook='{{ refuse_to_add_twice() }}',
     )
 }}
@@ -29,6 +29,7 @@ parts as (
 
     select
         person_group,
+        {{ path_key('channel_set') }} as set_sha256,
         channel_set,
         sum(sign * (conversions + non_conversions)) as paths,
         sum(sign * conversions) as conversions,
@@ -41,6 +42,6 @@ parts as (
 ),
 
 {{ kept_sums(
-    ['person_group', 'channel_set'],
+    ['person_group', 'set_sha256', 'channel_set'],
     {'paths': 'bigint', 'conversions': 'bigint', 'revenue_cents': 'bigint'},
 ) }}

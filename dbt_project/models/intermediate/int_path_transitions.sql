@@ -2,8 +2,8 @@
     config(
         materialized='incremental',
         incremental_strategy='delete+insert',
-        unique_key=['from_channels', 'to_kind', 'to_channel'],
-        indexes=[{'columns': ['from_channels', 'to_kind', 'to_channel'], 'unique': true}, {'columns': ['build_id']}],
+        unique_key='step_sha256',
+        indexes=[{'columns': ['step_sha256'], 'unique': true}, {'columns': ['build_id']}],
         pre_hook='{{ refuse_to_add_twice() }}',
     )
 }}
@@ -59,6 +59,7 @@ steps as (
 parts as (
 
     select
+        {{ path_key('from_channels || to_kind || to_channel') }} as step_sha256,
         from_channels,
         to_kind,
         to_channel,
@@ -71,4 +72,4 @@ parts as (
 
 ),
 
-{{ kept_sums(['from_channels', 'to_kind', 'to_channel'], {'steps': 'bigint'}) }}
+{{ kept_sums(['step_sha256', 'from_channels', 'to_kind', 'to_channel'], {'steps': 'bigint'}) }}

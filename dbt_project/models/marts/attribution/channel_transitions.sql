@@ -1,4 +1,3 @@
-{{ config(indexes=[{'columns': ['markov_order', 'from_state', 'to_state'], 'unique': true}]) }}
 {%- set orders = [1, 2, policy('attribution_markov_order') | int] | unique | sort %}
 
 with
