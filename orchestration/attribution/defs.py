@@ -1,6 +1,7 @@
 """Shows the attribution stage to Dagster: the fits of a refresh, the recalibration, and the sensor that asks for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import dagster as dg
@@ -9,6 +10,7 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.builds import is_standing
 from orchestration.warehouse.calibrations import calibrations, drifted, new_truth
+from orchestration.warehouse.locks import BuildRunningError
 from orchestration.warehouse.path_statistics import TABLES, AccuracyRow, ChannelEffect, CreditInterval
 
 from .charts import accuracy_over_time, credit_by_model
@@ -17,7 +19,7 @@ from .recalibration import SURVEY, NothingNewError, RecalibrationError, TooLittl
 
 INTERMEDIATE = "intermediate"
 OWNERS = ["team:marketing-automation"]
-RECALIBRATE = "recalibrate"
+FIT, RECALIBRATE = "fit_attribution", "recalibrate"
 SENSOR_SECONDS = 300
 # What a fit reads, and what it fills with what.
 READS = ("int_path_transitions", "int_channel_sets", "int_credits_by_group", "int_truth_journeys")
@@ -38,6 +40,9 @@ class RunningBuild(Protocol):
     def build_id(self) -> int:
         """Its number in ops.builds."""
 
+    def fail_models(self, reason: str, failed: Sequence[str]) -> Exception:
+        """End the build without publication, and return the error that says so."""
+
 
 def attribution_definitions(warehouse: Warehouse, policy: Policy, *, may_ask: bool) -> dg.Definitions:
     """Assets, job and sensor of this stage. The fits need the resource `build` (RunningBuild).
@@ -55,7 +60,7 @@ def refresh_fits() -> dg.AssetSelection:
 
 def _fits() -> dg.AssetsDefinition:
     @dg.multi_asset(
-        name="fit_attribution",
+        name=FIT,
         specs=[
             dg.AssetSpec(
                 [INTERMEDIATE, TABLES[kind]],
@@ -72,7 +77,12 @@ def _fits() -> dg.AssetsDefinition:
     def fit_attribution(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
         """Fit channels' worth, intervals and accuracy from what the models of this build keep."""
         build: RunningBuild = context.resources.build
-        fits = fit_build(build.warehouse, build.policy)
+        try:
+            fits = fit_build(build.warehouse, build.policy)
+        except Exception as error:
+            # As of a model: what fails alike again must not stop every build after it.
+            told = f"{FIT} failed: {type(error).__name__}: {error}"
+            raise dg.Failure(str(build.fail_models(told, [FIT])), allow_retries=False) from error
         for kind in FILLS:
             shown: dict[str, Any] = {"build_id": build.build_id, "dagster/row_count": len(fits.of(kind))}
             if chart := _chart(kind, fits, build.policy):
@@ -101,7 +111,7 @@ def _recalibrate_job(warehouse: Warehouse, policy: Policy) -> dg.JobDefinition:
         """Fit, choose, judge and store a calibration; promote it when it is better beyond the noise."""
         try:
             done = recalibrate(warehouse, policy, requested_by="Dagster", tell=context.log.info)
-        except (TooLittleTruthError, NothingNewError) as error:
+        except (TooLittleTruthError, NothingNewError, BuildRunningError) as error:
             context.log.warning(str(error))
             return
         except RecalibrationError as error:
@@ -142,17 +152,16 @@ def _drift_sensor(warehouse: Warehouse, policy: Policy, job: dg.JobDefinition, m
                 return dg.SkipReason("attribution has not drifted")
             if not is_standing(connection):
                 return dg.SkipReason("a build is under way, or the latest one was not published")
-            since = max(one.evidence_load_id for one in calibrations(connection))
+            since = max(one.build_id or 0 for one in calibrations(connection))
             answers = new_truth(connection, since)
         if answers < policy.recalibration_min_new_truth:
             return dg.SkipReason(
                 f"accuracy is {accuracy:.3f}, but only {answers} answers came since the last recalibration "
                 f"(recalibration_min_new_truth: {policy.recalibration_min_new_truth})"
             )
-        # One that finds too little to judge on stores nothing: as many answers again are waited for, too.
+        # Dagster starts no second run of a key, however the first ended: one that failed is asked for again next day.
         asked = answers // policy.recalibration_min_new_truth
-        return dg.RunRequest(
-            run_key=f"after-load-{since}-{asked}", tags={"marketing/reason": f"accuracy {accuracy:.3f}"}
-        )
+        key = f"after-build-{since}-{asked}-{datetime.now(UTC):%Y-%m-%d}"
+        return dg.RunRequest(run_key=key, tags={"marketing/reason": f"accuracy {accuracy:.3f}"})
 
     return attribution_drift_sensor

@@ -31,7 +31,7 @@ SEED = 1953
 WEEK = timedelta(days=7)
 NEWEST = 10
 """Calibrations that are judged although they were never promoted: the newest so many."""
-DATA_DRIVEN = "data_driven"
+DATA_DRIVEN, UNATTRIBUTED = "data_driven", "unattributed"
 RULES = ("first_touch", "last_touch", "last_non_direct", "linear", "time_decay", "position_based")
 UNIT = Decimal(1).scaleb(-DECIMALS)
 
@@ -144,7 +144,7 @@ def credit_intervals(
         found = bootstrap(channels, sums, np.random.default_rng(SEED))
         if model == DATA_DRIVEN and in_force.weight_replicates and sets_are_as_touched(policy):
             # Weights were fitted too: their noise is part of what the credit does not know.
-            weighted = {one.channel: one for one in _with_noise_of_weights(sets, in_force, policy)}
+            weighted = {one.channel: one for one in _with_noise_of_weights(sets, credits, in_force, policy)}
             found = [weighted.get(one.channel, one) for one in found]
         for one in found:
             yield CreditInterval(
@@ -153,14 +153,21 @@ def credit_intervals(
 
 
 def _with_noise_of_weights(
-    sets: Sequence[tuple[int, list[str], int, int, int]], in_force: Calibration, policy: Policy
+    sets: Sequence[tuple[int, list[str], int, int, int]], credits: Sequence[Row], in_force: Calibration, policy: Policy
 ) -> list[ChannelInterval]:
-    members = sorted({tuple(channels) for _group, channels, *_ in sets})
+    # What has no channel has a rank among the others, too.
+    alone = [
+        (row["person_group"], [UNATTRIBUTED], row["data_driven_conversions"])
+        for row in credits
+        if row["channel"] == UNATTRIBUTED
+    ]
+    counted = [*alone, *((group, channels, converted) for group, channels, _paths, converted, _cents in sets)]
+    members = sorted({tuple(channels) for _group, channels, _converted in counted})
     channels = sorted({channel for one in members for channel in one})
     number = {one: place for place, one in enumerate(members)}
     present = np.array([[channel in one for channel in channels] for one in members])
     conversions = np.zeros((policy.attribution_person_groups, len(members)))
-    for group, one, _paths, converted, _cents in sets:
+    for group, one, converted in counted:
         conversions[group, number[tuple(one)]] = converted
     weights, *replicates = (
         [one.get(channel, min(one.values())) for channel in channels]

@@ -79,22 +79,33 @@ def _intervals(channels: Sequence[str], credited: np.ndarray, drawn: np.ndarray,
     # one of them: by quantiles of t, corrected, coverage is right, where percentiles fall short.
     wide = student.ppf((1 + LEVEL) / 2, groups - 1) * np.sqrt(groups / (groups - 1))
     spread = drawn.std(axis=0, ddof=1) * wide
-    # Sums that few people make up lean to the right: their intervals are even in proportion, not in number.
-    times = np.exp(np.divide(spread, credited, out=np.zeros_like(spread), where=credited > 0))
+    low, high = _ends(credited, spread)
     own, resampled = _ranks(channels, credited[None])[0], _ranks(channels, drawn)
     stable = (resampled == own).mean(axis=0)
     rows = [
         ChannelInterval(
             channel,
             float(credited[place]),
-            float(credited[place] / times[place]),
-            float(credited[place] * times[place]),
+            float(low[place]),
+            float(high[place]),
             int(own[place]) + 1,
             float(stable[place]),
         )
         for place, channel in enumerate(channels)
     ]
     return sorted(rows, key=lambda row: row.rank)
+
+
+def _ends(credited: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums that few people make up lean to the right: their intervals are even in proportion, not in number.
+
+    Only while the spread is below the sum; from there on straight: a proportion of next to nothing says nothing.
+    """
+    ratio = np.divide(spread, credited, out=np.full_like(spread, np.inf), where=credited > 0)
+    curved = np.exp(np.minimum(ratio, 1.0))
+    low = np.where(ratio <= 1, credited / curved, credited - spread * (1 - np.exp(-1.0)))
+    high = np.where(ratio <= 1, credited * curved, credited + spread * (np.e - 1))
+    return np.maximum(low, 0.0), high
 
 
 def _ranks(channels: Sequence[str], rows: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from orchestration.installation import Installation
 from orchestration.warehouse import calibrations as ledger
@@ -65,7 +66,9 @@ def _show_explanation(found: Explanation, calibration: Calibration) -> None:
             f"{row[f'{model}_credit'] * 100:.1f} % {row[f'{model}_revenue_cents'] / 100:,.2f}" for model in models
         )
         touched = "-" if row["touched_at"] is None else _at(row["touched_at"])
-        rows.add_row(row["touchpoint_id"] or "none", touched, row["channel"], row["campaign_id"], *credits)
+        rows.add_row(
+            *map(escape, (row["touchpoint_id"] or "none", touched, row["channel"], row["campaign_id"])), *credits
+        )
     show(rows)
     if not found.left_out:
         typer.echo("no touch near it was left out")
@@ -73,7 +76,8 @@ def _show_explanation(found: Explanation, calibration: Calibration) -> None:
     typer.echo("left out:")
     rows = table("touch", "at", "channel", "campaign", "why")
     for row in found.left_out:
-        rows.add_row(row["touchpoint_id"], _at(row["touched_at"]), row["channel"], row["campaign_id"], row["reason"])
+        at = _at(row["touched_at"])
+        rows.add_row(*map(escape, (row["touchpoint_id"], at, row["channel"], row["campaign_id"], row["reason"])))
     show(rows)
 
 
@@ -145,7 +149,7 @@ def list_calibrations() -> None:
             _told(one.scores.get("prediction", {}).get("auc"), 3),
             _told(one.build_seconds, 1),
             f"{one.judged_from_on} to {one.judged_to_on}" if one.judged_from_on else "-",
-            one.requested_by,
+            escape(one.requested_by),
             f"{one.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
         )
     show(rows)

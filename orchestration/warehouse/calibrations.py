@@ -127,18 +127,15 @@ def promote(
 def revert(connection: psycopg.Connection, *, requested_by: str, reason: str) -> int:
     """Put back what was in force before the calibration that is now; returns its number. Raises CalibrationError."""
     _lock(connection)
-    history = [
-        number
-        for (number,) in connection.execute(
-            "select calibration_id from ops.attribution_promotions where kind = 'promote' order by promotion_id"
-        ).fetchall()
-    ]
-    current = connection.execute("select ops.calibration_in_force()").fetchone()[0]
-    if current not in history:
+    stack = [0]
+    for number, kind in connection.execute(
+        "select calibration_id, kind from ops.attribution_promotions order by promotion_id"
+    ).fetchall():
+        # A promotion comes on top of what was in force, a revert takes it off again.
+        stack = [*stack, number] if kind == "promote" else stack[:-1]
+    if len(stack) == 1:
         raise CalibrationError("calibration 0, the policy's own, is in force: there is none before it")
-    # What was promoted before the current one last was; a second revert goes one further back.
-    last = len(history) - 1 - history[::-1].index(current)
-    before = history[last - 1] if last else 0
+    before = stack[-2]
     _put_in_force(connection, before, "revert", requested_by, reason)
     return before
 
@@ -151,16 +148,16 @@ def evidence(connection: psycopg.Connection) -> int:
     ).fetchone()[0]
 
 
-def new_truth(connection: psycopg.Connection, since_load_id: int) -> int:
-    """Survey answers of published loads after that one."""
+def new_truth(connection: psycopg.Connection, since_build_id: int) -> int:
+    """Survey answers that were first published after that build, however long their load waited or was held."""
     return connection.execute(
         """
         select count(*)
         from raw.attribution_truth as truth
         inner join raw.loads on loads.load_id = truth.load_id
-        where truth.load_id > %s and truth.method = 'survey' and loads.published_build_id is not null
+        where loads.published_build_id > %s and truth.method = 'survey'
         """,
-        [since_load_id],
+        [since_build_id],
     ).fetchone()[0]
 
 

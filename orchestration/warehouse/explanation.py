@@ -72,8 +72,10 @@ def why_unknown(connection: psycopg.Connection, conversion_id: str) -> str:
     if row is None:
         return "no load has brought it: marketing ingest, or look for it in raw.quarantine"
     status, build_id, load_id, currency, occurred_at = row
-    if status in ("held", "withdrawn"):
-        return f"load {load_id}, which brought it, is {status}: marketing loads accept {load_id}"
+    if status == "held":
+        return f"load {load_id}, which brought it, is held: marketing loads accept {load_id}, or withdraw {load_id}"
+    if status == "withdrawn":
+        return f"load {load_id}, which brought it, was withdrawn: ingest its file again, corrected"
     if build_id is None:
         return f"load {load_id}, which brought it, is not built yet: marketing build"
     return (

@@ -96,6 +96,17 @@ def test_the_noise_of_weights_widens_intervals():
     assert sum(one.high - one.low for one in wider) > 1.5 * sum(one.high - one.low for one in exact)
 
 
+def test_a_weight_of_next_to_nothing_has_an_interval_of_next_to_nothing():
+    """Prevents an interval up to more conversions than there are, which no column takes, and one of exactly nothing."""
+    sets, conversions = np.array([[True, True]]), np.full((GROUPS, 1), 1_000.0)
+    replicates = np.abs(np.array([[0.999, 0.0]]) + rng().normal(0, 0.001, (200, 2)))
+    for weight in (0.0, 1e-6):
+        rows = bootstrap_weighted(("email", "social"), sets, conversions, replicates, np.array([1.0, weight]), rng())
+        social = {one.channel: one for one in rows}["social"]
+        assert social.low == 0
+        assert 0 < social.high < 500
+
+
 def test_sets_without_weight_are_shared_evenly():
     sets = np.array([[True, True, False, False]])
     found = bootstrap_weighted(CHANNELS, sets, np.ones((4, 1)), np.zeros((5, 4)), np.zeros(4), rng())

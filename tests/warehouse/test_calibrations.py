@@ -138,6 +138,30 @@ def test_reverts_go_back_step_by_step(engine: Engine) -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((1, 2, "revert", 2, "revert", "revert"), (1, 1, 0)),
+        ((1, 2, 1, "revert", "revert", "revert"), (2, 1, 0)),
+        ((1, 2, "revert", 3, "revert"), (1, 1)),
+        ((1, 0, "revert"), (1,)),
+    ],
+)
+def test_a_revert_undoes_the_last_promotion_that_stands(engine: Engine, asked: tuple, expected: tuple) -> None:
+    """Prevents reverts that go in circles, or back to what was reverted already."""
+    for _ in range(3):
+        store(engine)
+    back = []
+    for step in asked:
+        if step == "revert":
+            with engine.warehouse.connect() as connection:
+                back.append(ledger.revert(connection, requested_by="a test", reason="to see"))
+                assert ledger.in_force(connection).calibration_id == back[-1]
+        else:
+            promote(engine, step)
+    assert tuple(back) == expected
+
+
 def test_a_kill_after_a_promotion_loses_nothing(engine: Engine) -> None:
     """Prevents a promotion that no build takes up because the first one that should have died."""
     drawn = world(23, clashes=False, policies=False)

@@ -140,7 +140,22 @@ comment on table intermediate.fit_accuracy is
     'How near each model''s credit comes to known truth, by period, for the build of build_id.';
 """
 
+# What was published before is by calibration 0: days that are frozen keep it.
+PUBLISHED = """
+do $$
+begin
+    if to_regclass('marts.fct_attribution') is not null then
+        alter table marts.fct_attribution
+            add column data_driven_credit numeric(18, 12),
+            add column data_driven_revenue_cents bigint;
+        update marts.fct_attribution
+        set data_driven_credit = position_based_credit, data_driven_revenue_cents = position_based_revenue_cents;
+    end if;
+end
+$$;
+"""
+
 
 def upgrade() -> None:
-    for statement in (CALIBRATIONS, BUILDS, FITS):
+    for statement in (CALIBRATIONS, BUILDS, FITS, PUBLISHED):
         op.execute(statement)
