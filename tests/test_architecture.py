@@ -15,7 +15,8 @@ import pytest
 from orchestration.settings import REPOSITORY
 
 STAGES = (
-    "simulate", "ingest", "transform", "attribution", "quality", "alerts", "content", "privacy", "operations", "serve",
+    "simulate", "ingest", "transform", "attribution", "viral", "quality", "alerts", "content", "privacy", "operations",
+    "serve",
 )  # fmt: skip
 OWN = ("orchestration", "expectations")
 # What any stage may lean on besides itself.
