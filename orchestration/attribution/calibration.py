@@ -13,6 +13,7 @@ import numpy as np
 
 from orchestration.attribution.accuracy import Accuracy, Difference, compare, measure
 from orchestration.attribution.credit import MILLION, Parameters, credited
+from orchestration.attribution.intervals import times_drawn
 from orchestration.attribution.markov import MAX_ORDER, State, Step, at_order, count_transitions, fit_markov
 from orchestration.attribution.paths import PathCount
 from orchestration.attribution.shapley import count_subsets, fit_shapley
@@ -136,7 +137,7 @@ def _refit_markov(
     keys: list[tuple[State, Step]] = list(dict.fromkeys(key for count in counts for key in count))
     table = np.array([[count[key] for key in keys] for count in counts])
     found = []
-    for drawn in _resamples(len(groups), rng):
+    for drawn in times_drawn(len(groups), REPLICATES, rng):
         summed = dict(zip(keys, (drawn @ table).tolist(), strict=True))
         found.append(millionths(fit_markov(summed, order).removal_effects))
     return found
@@ -146,7 +147,7 @@ def _refit_shapley(
     _parameters: Parameters, groups: Sequence[Sequence[PathCount]], rng: np.random.Generator
 ) -> list[dict[str, int]]:
     found = []
-    for drawn in _resamples(len(groups), rng):
+    for drawn in times_drawn(len(groups), REPLICATES, rng):
         paths = [
             PathCount(path.channels, path.conversions * int(times), path.nulls * int(times))
             for times, group in zip(drawn, groups, strict=True)
@@ -155,8 +156,3 @@ def _refit_shapley(
         ]
         found.append(millionths(fit_shapley(count_subsets(paths), rng).weights))
     return found
-
-
-def _resamples(groups: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each group is drawn in each resample, shape (REPLICATES, groups)."""
-    return rng.multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)

@@ -19,7 +19,7 @@ from orchestration.warehouse.path_statistics import AccuracyRow, ChannelEffect, 
 
 from .accuracy import measure, status
 from .credit import Parameters, credited
-from .intervals import ChannelInterval, bootstrap, bootstrap_weighted
+from .intervals import ChannelInterval, bootstrap, bootstrap_weighted, times_drawn
 from .markov import End, Step, at_order, fit_markov
 from .reconcile import credited as credited_within
 from .shapley import SubsetCount, Subsets, fit_shapley, shapley_simple
@@ -180,6 +180,8 @@ def _with_noise_of_weights(
         np.array(replicates, dtype=float),
         np.array(weights, dtype=float),
         np.random.default_rng(SEED),
+        # The draws of persons that the replicates were fitted to.
+        draws=times_drawn(policy.attribution_person_groups, len(replicates), np.random.default_rng(SEED)),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import norm
 
 from orchestration.attribution.markov import End, State, Transitions
@@ -20,8 +21,10 @@ class Prediction:
     """How well scores tell journeys that convert from those that do not.
 
     auc: chance that one that converts has the higher score, ties half; 0.5 is what the base rate scores. None where
-    one of the two kinds is missing. low, high: at LEVEL, after Hanley and McNeil (1982). log_loss: mean, in nats, of
-    the scores as chances; base_log_loss: of the share that converts, given to all.
+    one of the two kinds is missing. low, high: at LEVEL, after DeLong, DeLong, Clarke-Pearson (1988), even in log-odds;
+    None where the journeys cannot say: fewer than 2 of a kind, or not one pair (or every pair) in the wrong order. As
+    if no two journeys were of one person. log_loss: mean, in nats, of the scores as chances; base_log_loss: of the
+    share that converts, given to all.
     """
 
     journeys: int
@@ -78,17 +81,19 @@ def judge(scores: np.ndarray, conversions: np.ndarray, nulls: np.ndarray) -> Pre
     return Prediction(int(yes + no), int(yes), auc, low, high, *losses)
 
 
-def _area(scores: np.ndarray, conversions: np.ndarray, nulls: np.ndarray) -> tuple[float, float, float]:
+def _area(scores: np.ndarray, conversions: np.ndarray, nulls: np.ndarray) -> tuple[float, float | None, float | None]:
     values, place = np.unique(scores, return_inverse=True)
     yes, no = (np.bincount(place, weights=counts, minlength=len(values)) for counts in (conversions, nulls))
-    below = np.cumsum(no) - no
-    area = float((yes * (below + no / 2)).sum() / (yes.sum() * no.sum()))
-    one, other = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = (area * (1 - area) + (yes.sum() - 1) * (one - area**2) + (no.sum() - 1) * (other - area**2)) / (
-        yes.sum() * no.sum()
+    # Per score: the share of the other kind that it is on the right side of.
+    above, below = (np.cumsum(no) - no / 2) / no.sum(), 1 - (np.cumsum(yes) - yes / 2) / yes.sum()
+    area = float(yes @ above / yes.sum())
+    if min(yes.sum(), no.sum()) < 2 or not 0 < area < 1:
+        return area, None, None
+    variance = sum(
+        kind @ (right - area) ** 2 / (kind.sum() - 1) / kind.sum() for kind, right in ((yes, above), (no, below))
     )
-    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(max(variance, 0.0))
-    return area, float(max(area - half, 0.0)), float(min(area + half, 1.0))
+    half = norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance) / (area * (1 - area))
+    return area, float(expit(logit(area) - half)), float(expit(logit(area) + half))
 
 
 def _log_loss(chances: np.ndarray, conversions: np.ndarray, nulls: np.ndarray) -> float:

@@ -128,7 +128,13 @@ def _recalibrate(
         method=choice.chosen.method,
         parameters=_stored(choice.chosen, policy),
         weights=dict(choice.chosen.weights),
-        weight_replicates=weight_replicates(choice.chosen, by_group, rng),
+        # Of all groups and by draws of their own, which intervals repeat: who converts by a channel speaks for its
+        # weight, too.
+        weight_replicates=weight_replicates(
+            choice.chosen,
+            {group: by_group.get(group, []) for group in range(policy.attribution_person_groups)},
+            np.random.default_rng(SEED),
+        ),
         scores=_scores(choice, prediction, in_force.calibration_id, len(known), len(later)),
         fit_from_on=period.from_on,
         fit_to_on=judged_from - timedelta(days=1),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from orchestration.attribution.intervals import bootstrap, bootstrap_weighted
+from orchestration.attribution.intervals import bootstrap, bootstrap_weighted, times_drawn
 from tests.oracles import intervals as oracle
 
 CHANNELS = ("email", "paid_search", "direct", "social")
@@ -105,6 +105,104 @@ def test_a_weight_of_next_to_nothing_has_an_interval_of_next_to_nothing():
         social = {one.channel: one for one in rows}["social"]
         assert social.low == 0
         assert 0 < social.high < 500
+
+
+def met(people: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What people met and how often they converted by it: by group, shape (groups, sets); few meet much."""
+    often = random.zipf(2.5, size=people).clip(max=20)
+    person = np.repeat(np.arange(people), often)
+    seen = random.choice(len(SETS), p=OFTEN, size=len(person))
+    converted = random.random(len(person)) < RATES[seen]
+    table = np.zeros((2, GROUPS, len(SETS)))
+    for counts, which in zip(table, (converted, ~converted), strict=True):
+        np.add.at(counts, (person[which] * 7919 % GROUPS, seen[which]), 1)
+    return table[0], table.sum(axis=0)
+
+
+SETS = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1]], dtype=bool)
+OFTEN, RATES = np.array([0.3, 0.25, 0.2, 0.1, 0.1, 0.05]), np.array([0.05, 0.1, 0.12, 0.15, 0.05, 0.08])
+
+
+def rates(conversions: np.ndarray, journeys: np.ndarray) -> np.ndarray:
+    """A fit: of the journeys that hold a channel, the share that converted. Shape (..., sets) to (..., channels)."""
+    return conversions @ SETS / np.maximum(journeys @ SETS, 1)
+
+
+def weighted_coverage(times: int, people: int = 3000, *, same: bool = True) -> np.ndarray:
+    """How often the interval holds the credit that endless journeys would lead to, per person."""
+    weights = rates(1000 * OFTEN * RATES, 1000 * OFTEN)
+    shares = SETS * weights / (SETS * weights).sum(axis=1, keepdims=True)
+    journeys = np.mean([rng(10_000 + seed).zipf(2.5, size=people).clip(max=20).sum() for seed in range(1000)])
+    expected = journeys * (OFTEN * RATES) @ shares
+    hits = np.zeros(4)
+    for seed in range(times):
+        conversions, journeys = met(people, rng(seed))
+        draws = times_drawn(GROUPS, 200, rng(seed))
+        found = bootstrap_weighted(
+            CHANNELS,
+            SETS,
+            conversions,
+            rates(draws @ conversions, draws @ journeys),
+            rates(conversions.sum(axis=0), journeys.sum(axis=0)),
+            rng(seed + 1),
+            draws=draws if same else None,
+        )
+        for one in found:
+            place = CHANNELS.index(one.channel)
+            hits[place] += one.low <= expected[place] <= one.high
+    return hits / times
+
+
+def test_intervals_of_fitted_credit_cover():
+    """Prevents groups that are drawn one way for the weights and another for the conversions: who converts by a channel
+    also speaks for its weight, and the two kinds of noise add up."""
+    shares = weighted_coverage(250)
+    assert ((shares >= 0.91) & (shares <= 0.99)).all()
+    assert (weighted_coverage(250, same=False) <= shares).all()
+
+
+@pytest.mark.soak
+def test_intervals_of_fitted_credit_cover_at_length():
+    shares = weighted_coverage(2_000)
+    print(dict(zip(CHANNELS, shares.round(3).tolist(), strict=True)))
+    assert ((shares >= 0.92) & (shares <= 0.98)).all()
+
+
+def test_neither_the_order_of_channels_nor_of_sets_moves_a_bit():
+    conversions, journeys = met(500, rng())
+    draws = times_drawn(GROUPS, 50, rng())
+    weights, fitted = rates(conversions.sum(axis=0), journeys.sum(axis=0)), rates(draws @ conversions, draws @ journeys)
+    turned = [3, 1, 0, 2]
+    one = bootstrap_weighted(CHANNELS, SETS, conversions, fitted, weights, rng(), draws=draws)
+    other = bootstrap_weighted(
+        [CHANNELS[place] for place in turned],
+        SETS[::-1, turned],
+        conversions[:, ::-1],
+        fitted[:, turned],
+        weights[turned],
+        rng(),
+        draws=draws,
+    )
+    assert one == other
+    sums = conversions[:, :4]
+    assert bootstrap(CHANNELS, sums, rng()) == bootstrap([CHANNELS[p] for p in turned], sums[:, turned], rng())
+
+
+def test_a_wider_level_is_wider():
+    conversions, _ = met(500, rng())
+    narrow, wide = (bootstrap(CHANNELS, conversions[:, :4], rng(), level=level) for level in (0.5, 0.99))
+    assert all(one.high - one.low < other.high - other.low for one, other in zip(narrow, wide, strict=True))
+
+
+def test_tables_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="at least 0"):
+        bootstrap(CHANNELS, np.full((4, 4), -1.0), rng())
+    with pytest.raises(ValueError, match="shape"):
+        bootstrap(CHANNELS, np.ones((4, 3)), rng())
+    with pytest.raises(ValueError, match="nobody"):
+        bootstrap_weighted(CHANNELS, np.zeros((1, 4), dtype=bool), np.ones((4, 1)), np.ones((5, 4)), np.ones(4), rng())
+    with pytest.raises(ValueError, match="2"):
+        bootstrap_weighted(CHANNELS, SETS, np.ones((4, 6)), np.ones((1, 4)), np.ones(4), rng())
 
 
 def test_sets_without_weight_are_shared_evenly():

@@ -27,8 +27,32 @@ def test_the_area_is_that_over_all_pairs(rows: list[tuple[float, int, int]]):
         assert found.auc is None
     else:
         assert found.auc == pytest.approx(float(expected), abs=1e-12)
-        assert found.low <= found.auc <= found.high
+        if found.low is not None:
+            assert 0 <= found.low <= found.auc <= found.high <= 1
     assert (found.journeys, found.conversions) == (conversions.sum() + nulls.sum(), conversions.sum())
+
+
+def test_the_interval_holds_what_endless_journeys_would_say():
+    """Prevents an interval that is too wide where scores tell well and few convert: that of Hanley and McNeil held the
+    truth in 99 of 100 draws here."""
+    random, scores = np.random.default_rng(3), np.linspace(0.1, 0.9, 30)
+    if_yes, if_no = (np.exp(-((np.arange(30) - middle) ** 2) / 30) for middle in (18, 12))
+    if_yes, if_no = if_yes / if_yes.sum(), if_no / if_no.sum()
+    true = if_yes @ (np.cumsum(if_no) - if_no / 2)
+    hits, times = 0, 1_000
+    for _ in range(times):
+        found = judge(scores, random.multinomial(100, if_yes), random.multinomial(2_000, if_no))
+        hits += found.low <= true <= found.high
+    assert 0.925 <= hits / times <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("conversions", "nulls", "auc"), [([0, 1], [4, 4], 0.75), ([0, 5], [5, 0], 1.0), ([5, 0], [0, 5], 0.0)]
+)
+def test_what_the_journeys_cannot_say_is_not_said(conversions: list[int], nulls: list[int], auc: float):
+    """Prevents an interval of no width around an area of 1, from a handful of journeys."""
+    found = judge(np.array([0.1, 0.2]), np.array(conversions), np.array(nulls))
+    assert (found.auc, found.low, found.high) == (auc, None, None)
 
 
 def test_log_loss_is_that_of_the_chances():
