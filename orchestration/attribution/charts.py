@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from orchestration.attribution.truth import SURVEY
 from orchestration.warehouse.path_statistics import AccuracyRow, CreditInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SURVEY = "survey"
 CHANNELS_SHOWN = 12
 SIZE_INCHES, DPI = (9.0, 4.5), 80
 

@@ -15,7 +15,8 @@ from orchestration.warehouse.path_statistics import TABLES, AccuracyRow, Channel
 
 from .charts import accuracy_over_time, credit_by_model
 from .fits import DATA_DRIVEN, Fits, fit_build
-from .recalibration import SURVEY, NothingNewError, RecalibrationError, TooLittleTruthError, recalibrate
+from .recalibration import NothingNewError, RecalibrationError, TooLittleTruthError, recalibrate
+from .truth import SURVEY
 
 INTERMEDIATE = "intermediate"
 OWNERS = ["team:marketing-automation"]

@@ -24,9 +24,7 @@ from .fits import SEED, parameters_of
 from .markov import MAX_ORDER, count_transitions
 from .paths import PathCount
 from .prediction import Prediction, judge, predicted
-from .truth import Truth
-
-SURVEY = "survey"
+from .truth import SURVEY, Truth
 
 
 class RecalibrationError(Exception):

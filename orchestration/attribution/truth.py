@@ -9,6 +9,8 @@ import numpy as np
 
 from orchestration.attribution.credit import Journeys
 
+SURVEY = "survey"
+"""The method of truth that decides; experiments stand beside it."""
 NO_CHANNEL = "none"
 """The truth of a conversion that no channel brought."""
 
