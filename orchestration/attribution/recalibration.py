@@ -188,7 +188,7 @@ def _reason(choice: Choice, in_force: int, policy: Policy) -> str:
     difference = choice.difference
     told = (
         f"{choice.chosen.name}: accuracy {choice.candidate.accuracy:.3f} against {choice.present.accuracy:.3f} of "
-        f"calibration {in_force}; difference {difference.difference:+.3f} "
+        f"calibration {in_force}; without the bias of noise the difference is {difference.difference:+.3f} "
         f"({difference.low:+.3f} to {difference.high:+.3f} at {policy.recalibration_confidence:g})"
     )
     return told if choice.is_better else f"{told}: not beyond the noise"
@@ -209,7 +209,7 @@ def _stored(parameters: Parameters, policy: Policy) -> dict[str, Any]:
 
 def _scores(choice: Choice, prediction: Prediction, in_force: int, known: int, judged: int) -> dict[str, Any]:
     def measured(accuracy: Any) -> dict[str, float]:
-        names = ("accuracy", "low", "high", "ceiling", "hit_rate")
+        names = ("accuracy", "corrected", "low", "high", "ceiling", "hit_rate")
         return {name: round(float(getattr(accuracy, name)), 6) for name in names}
 
     difference = choice.difference

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.attribution.accuracy import Accuracy, compare, measure, status
+from orchestration.attribution.accuracy import WORST_AT, Accuracy, bias_of, compare, distance, measure, status
 from tests.oracles import accuracy as oracle
 from tests.unit.journeys import DRAWN
 
@@ -114,6 +114,16 @@ def test_a_candidate_is_compared_on_the_same_conversions():
     assert back.difference == pytest.approx(-better.difference)
 
 
+def test_what_only_rounding_tells_apart_is_equal():
+    """Prevents a promotion of the same credit, computed in another way."""
+    credits, truth, persons = drawn(1_500, 0.9, FEW_CHANNELS, rng())
+    rounded = credits * (1 + 1e-15)
+    assert (rounded != credits).any()
+    found = compare(rounded, credits, truth, persons, rng())
+    assert found.difference == 0.0
+    assert found.low <= 0.0
+
+
 def test_of_two_that_are_equally_right_one_is_rarely_promoted():
     """Prevents needless promotions: at 99 % two-sided, one in 200 is due to chance; none in 60 is what to expect."""
     random, promoted = rng(3), 0
@@ -145,3 +155,83 @@ def test_no_conversions_are_refused():
         measure(*nothing, rng())
     with pytest.raises(ValueError, match="no conversions"):
         compare(nothing[0], *nothing, rng())
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.3, WORST_AT, 2.0, 4.0])
+def test_the_bias_of_a_gap_is_what_its_formula_says(gap: float):
+    """Prevents intervals that allow for another bias than the estimate has."""
+    seen = np.linspace(gap - 9, gap + 9, 20_001)
+    chance = np.exp(-((seen - gap) ** 2) / 2)
+    found = [distance(np.array([one, 0.0]), np.array([1.0, 0.0])) * 2 for one in seen]
+    assert np.average(found, weights=chance) - gap == pytest.approx(bias_of(gap), abs=1e-6)
+
+
+def test_the_bias_of_a_gap_is_nowhere_larger_than_is_allowed_for():
+    """Prevents a bound that some gap breaks: it is met at 0 and at WORST_AT, in both directions, and falls after."""
+    biases = bias_of(np.linspace(0, 12, 12_001))
+    assert bias_of(0.0) == pytest.approx(-bias_of(WORST_AT), abs=1e-4)
+    assert np.abs(biases).max() == pytest.approx(bias_of(0.0), abs=1e-4)
+    assert (np.diff(np.abs(biases[int(WORST_AT * 1000) + 1 :])) <= 0).all()
+
+
+def test_the_order_of_conversions_does_not_move_a_bit():
+    credits, truth, persons = drawn(700, 0.9, ALL_CHANNELS, rng())
+    other = np.roll(credits, 1, axis=1)
+    mixed = rng(2).permutation(len(truth))
+    assert measure(credits[mixed], truth[mixed], persons[mixed], rng()) == measure(credits, truth, persons, rng())
+    assert compare(credits[mixed], other[mixed], truth[mixed], persons[mixed], rng()) == compare(
+        credits, other, truth, persons, rng()
+    )
+
+
+def test_of_one_person_nothing_is_known():
+    """Prevents certainty where no noise can be seen because nothing varies between persons."""
+    credits, truth = np.eye(3)[[0, 1, 1]], np.array([0, 1, 2])
+    alone = np.zeros(3, dtype=int)
+    found = measure(credits, truth, alone, rng())
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert compare(credits, np.roll(credits, 1, axis=1), truth, alone, rng()).low == -1.0
+
+
+def test_persons_whose_conversions_go_together_widen_the_interval():
+    """Prevents counting the same evidence four times."""
+    credits, truth, _ = drawn(500, 0.9, ALL_CHANNELS, rng())
+    once = measure(credits, truth, np.arange(500), rng())
+    again = measure(*(np.repeat(rows, 4, axis=0) for rows in (credits, truth, np.arange(500))), rng())
+    assert again.high - again.low == pytest.approx(once.high - once.low, rel=0.03)
+
+
+def moved(credits: np.ndarray, pairs: list[tuple[int, int]], off: float) -> np.ndarray:
+    """Credits that err by `off`: of what the first channel of each pair is due, a share goes to the second."""
+    found = credits.copy()
+    share = off / sum(SHARES[one] for one, _ in pairs)
+    for one, other in pairs:
+        found[:, other] += share * credits[:, one]
+        found[:, one] -= share * credits[:, one]
+    return found
+
+
+IN_TWO, IN_ALL = [(0, 1)], [(one, one + CHANNELS // 2) for one in range(CHANNELS // 2)]
+
+
+def promoted(candidate: float, present: float, times: int, count: int) -> tuple[float, float]:
+    """How often a candidate off in all channels displaces one off in two; how often the plain figures would have it."""
+    random, found = rng(7), []
+    for _ in range(times):
+        credits, truth, persons = drawn(count, 1.0, FEW_CHANNELS, random)
+        one, other = moved(credits, IN_ALL, candidate), moved(credits, IN_TWO, present)
+        shares = np.bincount(truth, minlength=CHANNELS) / count
+        plain = np.abs(other.mean(axis=0) - shares).sum() > np.abs(one.mean(axis=0) - shares).sum()
+        found.append((compare(one, other, truth, persons, random).low > 0, plain))
+    return tuple(np.mean(found, axis=0).tolist())
+
+
+def test_a_candidate_that_errs_in_all_channels_is_not_promoted_for_it():
+    """Prevents noise from deciding: it lifts distances in few channels more than those in all, always to one side."""
+    needless, plain = promoted(0.05, 0.05, 200, 2_000)
+    assert needless <= 0.02
+    assert plain > 0.8
+
+
+def test_a_better_candidate_is_promoted_wherever_either_errs():
+    assert promoted(0.05, 0.15, 30, 1_500)[0] > 0.9
