@@ -22,6 +22,7 @@ from orchestration.quality.defs import marts_freshness, quality_definitions, ref
 from orchestration.transform.defs import REFRESH, REQUESTED_BY, keep_connections, transform_definitions
 from orchestration.transform.project import Project, ProjectError
 from orchestration.transform.translator import WarehouseTranslator
+from orchestration.viral.defs import refresh_spread, viral_definitions
 
 # By this tag the UI shows a run among those of its job and on the timeline.
 RUNS_OF_THIS_LOCATION = f"__repository__@{LOCATION}"
@@ -43,11 +44,12 @@ def build_definitions(installation: Installation) -> dg.Definitions:
             installation.project,
             policy,
             as_of=settings.marketing_as_of,
-            others=refresh_checks(policy) | refresh_fits(),
+            others=refresh_checks(policy) | refresh_fits() | refresh_spread(),
             freshness=marts_freshness(policy),
             may_ask=settings.marketing_automation_enabled,
         ),
         attribution_definitions(warehouse, policy, may_ask=settings.marketing_automation_enabled),
+        viral_definitions(warehouse, may_ask=settings.marketing_automation_enabled),
         operations_definitions(
             warehouse,
             policy,

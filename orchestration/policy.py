@@ -77,15 +77,25 @@ class Policy(BaseModel):
 
     viral_tracking_enabled: bool
     viral_horizon_days: Days
+    viral_lag_fit_days: Days
     viral_window_days: Days
+    viral_min_maturity: Annotated[float, Field(gt=0, le=1)]
     viral_min_users: Count
+    viral_tree_groups: Annotated[int, Field(ge=8, le=1024)]
+    viral_backtest_days: Days
+    viral_backtest_min_coverage: Share
     invite_window_days: Days
     invite_credit: Literal["last", "first"]
+    viral_burst_joins: Count
+    viral_burst_hours: Annotated[int, Field(ge=1, le=8760)]
     super_connector_threshold: Count
+    viral_reward_cents: Cents
     viral_incentive_multiplier: Annotated[float, Field(ge=1, le=1000)]
+    gross_margin_share: Share
 
     scorecard_period_days: Days
     viral_coefficient_target: Annotated[float, Field(ge=0, le=1000)]
+    viral_days_above_target: Annotated[int, Field(ge=1, le=28)]
     campaign_conversion_rate_target: Share
     attributed_revenue_target_cents: Cents
     marketing_roi_target_pct: Annotated[float, Field(ge=-100, le=1_000_000)]
@@ -179,6 +189,11 @@ class Policy(BaseModel):
             found.append(
                 f"raw_retention_days: found {self.raw_retention_days}, expected at least {least}: "
                 f"attribution_lookback_days and {RETENTION_MARGIN_DAYS} more"
+            )
+        if self.viral_lag_fit_days <= self.viral_horizon_days:
+            found.append(
+                f"viral_lag_fit_days: found {self.viral_lag_fit_days}, expected more than "
+                f"{self.viral_horizon_days}: viral_horizon_days"
             )
         if self.attribution_accuracy_days > self.attribution_fit_days:
             found.append(

@@ -92,9 +92,13 @@ def send(
                 "now": NOW,
             },
         ).fetchone()[0]
-        table = sql.Identifier("raw", feed)
+        names = dict.fromkeys(name for row in [*rows, {"load_id": load_id}] for name in row)
+        parts = {"table": sql.Identifier("raw", feed), "columns": sql.SQL(", ").join(map(sql.Identifier, names))}
+        # Columns that no record names keep their default.
         connection.execute(
-            sql.SQL("insert into {} select * from jsonb_populate_recordset(null::{}, %s)").format(table, table),
+            sql.SQL(
+                "insert into {table} ({columns}) select {columns} from jsonb_populate_recordset(null::{table}, %s)"
+            ).format(**parts),
             [json.dumps([{**row, "load_id": load_id} for row in rows])],
         )
     return load_id

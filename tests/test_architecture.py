@@ -20,7 +20,7 @@ STAGES = (
 )  # fmt: skip
 OWN = ("orchestration", "expectations")
 # What any stage may lean on besides itself.
-GROUND = {"orchestration.warehouse", "orchestration.policy", "orchestration.bounds"}
+GROUND = {"orchestration.warehouse", "orchestration.policy", "orchestration.bounds", "orchestration.fitting"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 DATABASES = {"psycopg", "psycopg2", "sqlalchemy", "alembic", "adbc_driver_postgresql", "adbc_driver_manager"}
 HTTP_CLIENTS = {"httpx", "requests", "aiohttp", "urllib3", "urllib.request", "http.client"}

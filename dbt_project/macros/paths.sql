@@ -1,10 +1,6 @@
 {# The group of persons to which a person is dealt, the same for ever: persons are resampled by groups. #}
 {% macro person_group(person_id) -%}
-    {{ return(adapter.dispatch('person_group', 'marketing_automation')(person_id)) }}
-{%- endmacro %}
-
-{% macro postgres__person_group(person_id) -%}
-    ('x' || left(md5({{ person_id }}), 7))::bit(28)::integer % {{ policy('attribution_person_groups') }}
+    {{ return(dealt_group(person_id, policy('attribution_person_groups'))) }}
 {%- endmacro %}
 
 {# What names a path: its conversion, or the person of whom it is the one that did not convert. #}

@@ -17,3 +17,31 @@
 {% macro utc_midnight(day) -%}
     (({{ day }})::timestamp at time zone 'UTC')
 {%- endmacro %}
+
+{# A duration in whole microseconds. #}
+{% macro microseconds(duration) -%}
+    (extract(epoch from {{ duration }}) * 1000000)::bigint
+{%- endmacro %}
+
+{% macro microseconds_per_hour() -%}
+    3600000000
+{%- endmacro %}
+
+{# The instant at which the hour of an instant begins, in UTC. #}
+{% macro utc_hour(instant) -%}
+    date_trunc('hour', {{ instant }}, 'UTC')
+{%- endmacro %}
+
+{# The Monday of a day's week. #}
+{% macro week_of(day) -%}
+    date_trunc('week', ({{ day }})::timestamp)::date
+{%- endmacro %}
+
+{# Whole numbers from one to another, as rows. #}
+{% macro whole_numbers(first, last) -%}
+    {{ return(adapter.dispatch('whole_numbers', 'marketing_automation')(first, last)) }}
+{%- endmacro %}
+
+{% macro postgres__whole_numbers(first, last) -%}
+    generate_series({{ first }}, {{ last }})
+{%- endmacro %}

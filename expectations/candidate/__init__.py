@@ -14,9 +14,11 @@ from . import (
     channel_roi,
     channel_transitions,
     fct_attribution,
+    fct_invites,
     marketing_roi_summary,
     path_summary,
     scorecard,
+    viral_backtest,
     viral_coefficient_daily,
 )
 
@@ -35,13 +37,24 @@ MODULES = {
     "channel_roi": channel_roi,
     "campaign_roi": campaign_roi,
     "marketing_roi_summary": marketing_roi_summary,
+    "fct_invites": fct_invites,
     "viral_coefficient_daily": viral_coefficient_daily,
+    "viral_backtest": viral_backtest,
     "scorecard": scorecard,
 }
 
 
 # The marts that need what is fitted from the others: they are judged after those.
-FITTED = frozenset({"channel_removal_effects", "channel_credit_intervals", "attribution_accuracy", "scorecard"})
+FITTED = frozenset(
+    {
+        "channel_removal_effects",
+        "channel_credit_intervals",
+        "attribution_accuracy",
+        "viral_coefficient_daily",
+        "viral_backtest",
+        "scorecard",
+    }
+)
 
 
 def candidate_suites(policy: Policy) -> dict[str, Suite]:

@@ -8,6 +8,7 @@ from .tables import table_suite
 # What the value of each goal lies between, whatever the business does: (at least, at most).
 POSSIBLE = {
     "viral_coefficient": (0, None),
+    "viral_days_above_target": (0, None),
     "campaign_conversion_rate": (0, 1),
     "attributed_revenue_cents": (0, None),
     "marketing_roi_pct": (-100, None),

@@ -1,19 +1,17 @@
-"""Charts of a build's fits for people to look at in the Dagster UI: PNG in Markdown, small enough for an event log."""
+"""What a build's fits of attribution look like."""
 
-import base64
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 from orchestration.attribution.truth import SURVEY
+from orchestration.fitting.charts import chart
 from orchestration.warehouse.path_statistics import AccuracyRow, CreditInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CHANNELS_SHOWN = 12
-SIZE_INCHES, DPI = (9.0, 4.5), 80
 
 
 def accuracy_over_time(rows: Sequence[AccuracyRow], *, calibration_id: int, floor: float, target: float) -> str | None:
@@ -36,7 +34,7 @@ def accuracy_over_time(rows: Sequence[AccuracyRow], *, calibration_id: int, floo
         axes.set_title(f"Attribution accuracy against surveys, calibration {calibration_id}")
         axes.tick_params(axis="x", rotation=30)
 
-    return _chart(draw, "accuracy over time")
+    return chart(draw, "accuracy over time")
 
 
 def credit_by_model(rows: Sequence[CreditInterval]) -> str | None:
@@ -63,22 +61,9 @@ def credit_by_model(rows: Sequence[CreditInterval]) -> str | None:
         axes.set_ylabel("credited conversions, 95 % interval")
         axes.set_title("Credit by model")
 
-    return _chart(draw, "credit by model")
+    return chart(draw, "credit by model")
 
 
 def _line(axes: "Axes", model: str, points: Sequence[tuple[date, float]]) -> None:
     days, values = zip(*points, strict=True)
     axes.plot(days, values, marker="o", markersize=3, linewidth=1.2, label=model)
-
-
-def _chart(draw: Callable[["Axes"], None], title: str) -> str:
-    # Its import takes a second: not at the start of every process.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
-    draw(axes := figure.add_subplot())
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", fontsize=7, ncols=7)
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    return f"![{title}](data:image/png;base64,{base64.b64encode(picture.getvalue()).decode()})"

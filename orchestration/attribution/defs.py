@@ -1,15 +1,15 @@
 """Shows the attribution stage to Dagster: the fits of a refresh, the recalibration, and the sensor that asks for it."""
 
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 import dagster as dg
 
+from orchestration.fitting.defs import fits_asset, fits_selection
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.builds import is_standing
 from orchestration.warehouse.calibrations import calibrations, drifted, new_truth
+from orchestration.warehouse.fit_tables import INTERMEDIATE
 from orchestration.warehouse.locks import BuildRunningError
 from orchestration.warehouse.path_statistics import TABLES, AccuracyRow, ChannelEffect, CreditInterval
 
@@ -18,8 +18,6 @@ from .fits import DATA_DRIVEN, Fits, fit_build
 from .recalibration import NothingNewError, RecalibrationError, TooLittleTruthError, recalibrate
 from .truth import SURVEY
 
-INTERMEDIATE = "intermediate"
-OWNERS = ["team:marketing-automation"]
 FIT, RECALIBRATE = "fit_attribution", "recalibrate"
 SENSOR_SECONDS = 300
 # What a fit reads, and what it fills with what.
@@ -31,22 +29,8 @@ FILLS = {
 }
 
 
-class RunningBuild(Protocol):
-    """What the fits need of the resource `build`."""
-
-    warehouse: Warehouse
-    policy: Policy
-
-    @property
-    def build_id(self) -> int:
-        """Its number in ops.builds."""
-
-    def fail_models(self, reason: str, failed: Sequence[str]) -> Exception:
-        """End the build without publication, and return the error that says so."""
-
-
 def attribution_definitions(warehouse: Warehouse, policy: Policy, *, may_ask: bool) -> dg.Definitions:
-    """Assets, job and sensor of this stage. The fits need the resource `build` (RunningBuild).
+    """Assets, job and sensor of this stage. The fits need the resource `build`.
 
     may_ask: False while automation is switched off: the sensor then asks for nothing.
     """
@@ -56,41 +40,20 @@ def attribution_definitions(warehouse: Warehouse, policy: Policy, *, may_ask: bo
 
 def refresh_fits() -> dg.AssetSelection:
     """The assets that belong to the refresh."""
-    return dg.AssetSelection.assets(*([INTERMEDIATE, TABLES[kind]] for kind in FILLS))
+    return fits_selection(TABLES)
 
 
 def _fits() -> dg.AssetsDefinition:
-    @dg.multi_asset(
-        name=FIT,
-        specs=[
-            dg.AssetSpec(
-                [INTERMEDIATE, TABLES[kind]],
-                deps=[dg.AssetKey([INTERMEDIATE, read]) for read in READS],
-                description=description,
-                group_name="attribution",
-                owners=OWNERS,
-                kinds={"python", "postgres"},
-            )
-            for kind, description in FILLS.items()
-        ],
-        required_resource_keys={"build"},
+    return fits_asset(
+        FIT,
+        group="attribution",
+        tables=TABLES,
+        fills=FILLS,
+        reads=[dg.AssetKey([INTERMEDIATE, read]) for read in READS],
+        fit=fit_build,
+        chart=_chart,
+        description="Fit channels' worth, intervals and accuracy from what the models of this build keep.",
     )
-    def fit_attribution(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-        """Fit channels' worth, intervals and accuracy from what the models of this build keep."""
-        build: RunningBuild = context.resources.build
-        try:
-            fits = fit_build(build.warehouse, build.policy)
-        except Exception as error:
-            # As of a model: what fails alike again must not stop every build after it.
-            told = f"{FIT} failed: {type(error).__name__}: {error}"
-            raise dg.Failure(str(build.fail_models(told, [FIT])), allow_retries=False) from error
-        for kind in FILLS:
-            shown: dict[str, Any] = {"build_id": build.build_id, "dagster/row_count": len(fits.of(kind))}
-            if chart := _chart(kind, fits, build.policy):
-                shown["chart"] = dg.MetadataValue.md(chart)
-            yield dg.MaterializeResult(asset_key=[INTERMEDIATE, TABLES[kind]], metadata=shown)
-
-    return fit_attribution
 
 
 def _chart(kind: type, fits: Fits, policy: Policy) -> str | None:

@@ -15,6 +15,7 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import path_statistics as statistics
 from orchestration.warehouse.calibrations import Calibration, calibrations
+from orchestration.warehouse.fit_tables import replace_fits
 from orchestration.warehouse.path_statistics import AccuracyRow, ChannelEffect, CreditInterval, Period
 
 from .accuracy import measure, status
@@ -63,7 +64,7 @@ def fit_build(warehouse: Warehouse, policy: Policy) -> Fits:
             *credit_intervals(statistics.credits_by_group(connection), sets, in_force, policy),
             *accuracy_rows(statistics.truth_journeys(connection), period, known, policy),
         ]
-        statistics.replace_fits(connection, period.build_id, rows)
+        replace_fits(connection, statistics.TABLES, period.build_id, rows)
     return Fits(period.calibration_id, rows)
 
 

@@ -27,12 +27,13 @@ from orchestration.transform.project import ProjectError
 from orchestration.warehouse import WarehouseError
 from orchestration.warehouse.builds import frozen_before as read_frozen_before
 
-from . import attribution, loads, warehouse
+from . import attribution, loads, viral, warehouse
 from .printing import DEFAULT_WAIT_SECONDS, FAILED, WRONG_USAGE, plain, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(loads.app, name="loads")
 app.add_typer(attribution.app, name="calibration")
+app.add_typer(viral.app, name="viral")
 app.add_typer(warehouse.app, name="warehouse")
 app.command()(attribution.explain)
 app.command()(attribution.recalibrate)
@@ -147,7 +148,7 @@ def up() -> None:
 @app.command()
 def scorecard(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
     """Show each goal: its value, target, status and period, as of the last published build."""
-    from orchestration.transform.scorecard import lines
+    from orchestration.transform.scorecard import footnotes, lines
     from orchestration.warehouse.reads import scorecard as read
 
     with Installation.load().warehouse.connect() as connection:
@@ -158,10 +159,13 @@ def scorecard(as_json: Annotated[bool, typer.Option("--json", help="for programs
     if not goals:
         typer.echo("Nothing is published yet: marketing ingest, then marketing build.")
         return
-    rows = table("goal", "value", "target", "status", "period", right=("value", "target"))
-    for goal, value, target, status, period in lines(goals):
-        rows.add_row(goal, value, target, f"[{STATUS_STYLES[status]}]{status}[/]", period)
+    columns = ("goal", "value", "95 % interval", "target", "status", "period")
+    rows = table(*columns, right=("value", "95 % interval", "target"))
+    for goal, value, interval, target, status, period in lines(goals):
+        rows.add_row(goal, value, interval, target, f"[{STATUS_STYLES[status]}]{status}[/]", period)
     show(rows)
+    for line in footnotes(goals):
+        typer.echo(line)
     typer.echo(f"as of {goals[0]['as_of'].astimezone(UTC):%Y-%m-%d %H:%M} UTC")
 
 

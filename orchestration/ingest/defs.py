@@ -117,6 +117,9 @@ def _columns(feed: Feed) -> list[dg.TableColumn]:
             columns.extend(
                 dg.TableColumn(name, "text", f"a pseudonym of {field.name}", constraints) for name in feed.address_keys
             )
+            if feed.verdict is not None:
+                told = f"whether {field.name} lay in a domain of throw-away mailboxes"
+                columns.append(dg.TableColumn(feed.verdict, "boolean", told, constraints))
         else:
             kind = COLUMN_TYPES.get(field.kind, "text")
             columns.append(dg.TableColumn(field.name, kind, field.expected, constraints))

@@ -41,6 +41,9 @@ class Pseudonymiser(Protocol):
     def of(self, address: str) -> tuple[str, str] | None:
         """(key, mailbox key) of an address, None when it is none."""
 
+    def is_disposable(self, address: str) -> bool:
+        """Whether an address lies in a domain of throw-away mailboxes."""
+
     def replace(self, text: str, found: MutableMapping[str, str]) -> str:
         """The text without addresses; found gets key → address."""
 

@@ -75,7 +75,7 @@ class OpenLoad:
         self._vault.add({canary: CANARY})
         self.load_id = ledger.open_load(connection, feed.name, source, checksum, datetime.now(UTC))
         self._table = RawTable.read(connection, feed.name)
-        self._writer = RawWriter(connection, self._table, self.load_id)
+        self._writer = RawWriter(connection, self._table, self.load_id, verdict=feed.verdict)
         self._tally = Tally()
         self._quarantined = 0
         self._times: list[datetime] = []

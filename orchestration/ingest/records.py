@@ -232,7 +232,8 @@ class Feed:
     record: its fields. key: what names a record. versioned: raw keeps every version (by content) rather than
     the first. own_times: the record's times; the greatest it carries places it, none may lie over a day ahead.
     frozen_by: the field that may not be older than frozen marts. address: the field that holds an e-mail
-    address, address_keys: the columns of its two pseudonyms. one_of: at least one of these must be there.
+    address, address_keys: the columns of its two pseudonyms, verdict: the column, if any, that says whether its
+    domain is disposable: what the engine judged, so no part of the record. one_of: at least one of these must be there.
     """
 
     name: str
@@ -243,6 +244,7 @@ class Feed:
     frozen_by: str | None = "occurred_at"
     address: str | None = None
     address_keys: tuple[str, str] = ("recipient_key", "recipient_mailbox_key")
+    verdict: str | None = None
     one_of: tuple[str, ...] = ()
 
     @cached_property
@@ -267,8 +269,13 @@ class Feed:
         """Columns of the raw table, load_id last."""
         names: list[str] = []
         for name in self.fields:
-            names.extend((*self.address_keys, "key_version") if name == self.address else (name,))
+            names.extend(self.address_columns if name == self.address else (name,))
         return (*names, "properties", *(("record_sha256",) if self.versioned else ()), "load_id")
+
+    @cached_property
+    def address_columns(self) -> tuple[str, ...]:
+        """Columns that hold what is kept of the address."""
+        return (*self.address_keys, "key_version", *filter(None, (self.verdict,)))
 
     def header_problem(self, names: Sequence[str]) -> str | None:
         """Why columns of these names cannot hold the feed's records, or None."""
@@ -327,6 +334,7 @@ FEEDS: dict[str, Feed] = {
             frozen_by=None,
             address="email",
             address_keys=("email_key", "mailbox_key"),
+            verdict="email_is_disposable",
         ),
         Feed("conversions", Conversion, ("conversion_id",)),
         Feed("refunds", Refund, ("refund_id",)),
@@ -347,7 +355,13 @@ FEEDS: dict[str, Feed] = {
             own_times=("rate_on", "updated_at"),
             frozen_by=None,
         ),
-        Feed("viral_actions", ViralAction, ("event_id",), address="recipient_email"),
+        Feed(
+            "viral_actions",
+            ViralAction,
+            ("event_id",),
+            address="recipient_email",
+            verdict="recipient_is_disposable",
+        ),
         Feed("integration_events", IntegrationEvent, ("event_id",)),
         Feed("attribution_truth", AttributionTruth, ("conversion_id", "method")),
     )

@@ -190,7 +190,7 @@ class Validator:
         raw: dict[str, Sequence[object]] = {}
         for name, values in columns.items():
             if name == self.feed.address:
-                raw.update(self._pseudonym_columns(values, batch.addresses))
+                raw.update(self._address_columns(values, batch.addresses))
             elif name == "channel":
                 names = {text: channel_name(text) for text in set(values)}
                 raw[name] = list(map(names.__getitem__, values))
@@ -204,16 +204,19 @@ class Validator:
         rejected = sorted(batch.rejected, key=_line)
         return Checked(raw, count, rejected, batch.addresses, earliest_at, latest_at, batch.plain)
 
-    def _pseudonym_columns(self, values: list[str], addresses: dict[str, str]) -> dict[str, Sequence[object]]:
+    def _address_columns(self, values: list[str], addresses: dict[str, str]) -> dict[str, Sequence[object]]:
         key_column, mailbox_column = self.feed.address_keys
         pairs = [self._pseudonyms.of(address) for address in values]
         keys = [pair[0] for pair in pairs]
         addresses.update(zip(keys, (address.strip().lower() for address in values), strict=True))
-        return {
+        columns: dict[str, Sequence[object]] = {
             key_column: keys,
             mailbox_column: [pair[1] for pair in pairs],
             "key_version": [self._pseudonyms.version] * len(keys),
         }
+        if self.feed.verdict is not None:
+            columns[self.feed.verdict] = list(map(self._pseudonyms.is_disposable, values))
+        return columns
 
 
 class _NeedsCareError(Exception):
@@ -260,7 +263,7 @@ def _extra_needs_care(properties: str) -> bool:
 
 def _hashes(feed: Feed, raw: dict[str, Sequence[object]]) -> list[bytes]:
     """SHA-256 of each record in its canonical form: JSON with sorted names, UTC times, no nulls, pseudonyms only."""
-    names = [name for name in raw if name not in ("key_version", *feed.address_keys[1:])]
+    names = [name for name in raw if name not in ("key_version", *feed.address_keys[1:], feed.verdict)]
     hashes = []
     for values in zip(*(raw[name] for name in names), strict=True):
         record = {name: _canonical(value) for name, value in zip(names, values, strict=True) if value is not None}

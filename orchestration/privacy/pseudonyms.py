@@ -1,19 +1,23 @@
-"""E-mail addresses to pseudonyms: what counts as an address, its two keyed hashes, and its removal from text. Pure.
+"""E-mail addresses to what is kept of them: two keyed hashes and a verdict; and their removal from text. Pure.
 
-Nothing here stores an address (vault.py seals them) or knows where a key comes from (keys.py).
+Nothing here stores an address (vault.py seals them), knows where a key comes from (keys.py) or which domains are
+disposable (disposable.py).
 """
 
 import hmac
 import re
-from collections.abc import MutableMapping
-from functools import lru_cache
+from collections.abc import Container, MutableMapping
+from functools import lru_cache, partial
 
 from email_normalize import providers
+
+from .disposable import LISTED, is_disposable
 
 PREFIX = "email:"
 MAX_ADDRESS_LENGTH = 320
 KEY_BYTES = 32
 CACHED_ADDRESSES = 100_000
+CACHED_DOMAINS = 10_000
 
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+")
 # Possessive and anchored at the start of its run, so that a long text without a match costs linear time.
@@ -30,17 +34,18 @@ _ESCAPED_AT = "%40"
 class Pseudonyms:
     """Pseudonyms under one key: HMAC-SHA256 in hex, 64 characters each.
 
-    key: 32 bytes or more. version: kept beside every pseudonym, so that a later key can be told apart.
-    Raises ValueError for a shorter key.
+    key: 32 bytes or more. version: kept beside every pseudonym, so that a later key can be told apart. disposable:
+    names of domains that hand out throw-away mailboxes. Raises ValueError for a shorter key.
     """
 
-    def __init__(self, key: bytes, version: int = 1) -> None:
+    def __init__(self, key: bytes, version: int = 1, *, disposable: Container[str] = LISTED) -> None:
         if len(key) < KEY_BYTES:
             raise ValueError(f"the pseudonym key has {len(key)} bytes, at least {KEY_BYTES} are needed")
         self.version = version
         self._key = key
         # One cache for each instance: a cache shared between keys would mix their pseudonyms.
         self.of = lru_cache(maxsize=CACHED_ADDRESSES)(self._of)
+        self._judged = lru_cache(maxsize=CACHED_DOMAINS)(partial(is_disposable, listed=disposable))
 
     def _of(self, address: str) -> tuple[str, str] | None:
         """(key, mailbox key) of an address: its identity, and its canonical mailbox; None when it is no address."""
@@ -50,6 +55,10 @@ class Pseudonyms:
         key = self._digest(clean)
         mailbox = canonical_mailbox(clean)
         return key, key if mailbox == clean else self._digest(mailbox)
+
+    def is_disposable(self, address: str) -> bool:
+        """Whether an address lies in a listed domain, or below one."""
+        return self._judged(address.rpartition("@")[2].strip().lower())
 
     def replace(self, text: str, found: MutableMapping[str, str]) -> str:
         """The text with each e-mail-shaped part replaced by `email:<key>`; found gets key → address for each."""

@@ -167,5 +167,7 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
     "channel_roi": (_bounds, _changes("cost_cents", history="conversions")),
     "campaign_roi": (_bounds,),
     "marketing_roi_summary": (_days_lost,),
-    "viral_coefficient_daily": (_changes("cohort_users", "credited_joins", history="cohort_users"),),
+    "fct_invites": (_changes("rows", "credited", history="rows"),),
+    "viral_coefficient_daily": (_bounds, _changes("cohort_users", "credited_joins", history="cohort_users")),
+    "viral_backtest": (_bounds,),
 }

@@ -2,7 +2,7 @@
 
 Most lie in domains reserved for examples. A share lies at gmail.com, whose mailboxes ignore dots and
 anything from a plus sign on; their names are longer than the 30 characters which that provider allows,
-so that nobody can own one.
+so that nobody can own one. Some are disposable, their names longer than the 64 characters which any may have.
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,9 @@ FIRST_NAMES = (
 RESERVED_DOMAINS = ("example.com", "example.org", "example.net")
 FOLDING_DOMAIN = "gmail.com"
 FOLDING_SHARE = 0.15
+DISPOSABLE_DOMAIN = "mailinator.com"
+DISPOSABLE = 9
+"""The spelling that is no spelling but another mailbox of the person, to be thrown away."""
 
 
 def folds(people: np.ndarray) -> np.ndarray:
@@ -32,6 +35,8 @@ def _scatter(people: np.ndarray) -> np.ndarray:
 def address(person: int, spelling: int = 0, *, folding: bool) -> str:
     """The address of a person number; spellings above 0 differ in text but share the mailbox where it folds."""
     first = FIRST_NAMES[person % len(FIRST_NAMES)]
+    if spelling == DISPOSABLE:
+        return f"synthetic.account.of.no.one.with.a.name.that.none.may.have.{first}.{person:07d}@{DISPOSABLE_DOMAIN}"
     if not folding:
         return f"{first}.{person}@{RESERVED_DOMAINS[person % len(RESERVED_DOMAINS)]}"
     local = f"synthetic.person.of.no.one.{first}.{person:07d}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from orchestration.simulate.addresses import folds
+from orchestration.simulate.addresses import DISPOSABLE, folds
 from orchestration.simulate.calendar import Span
 from orchestration.simulate.columns import NEVER
 from orchestration.simulate.journeys import NOBODY, days
@@ -54,7 +54,7 @@ def add_mischief(world: World, streams: Streams, span: Span, users: Users, invit
         chosen = np.flatnonzero(rng.random(people) < share)
         opens = programme_start(world, span)
         users, invites = _second_accounts(rng, opens, span.until, users, invites, draw(users, chosen), kind)
-    return users, invites
+    return _disposable(streams("mischief/disposable"), world.disposable_fakes, users, invites)
 
 
 def _sends(inviter: np.ndarray, person: np.ndarray, spelling: np.ndarray, sent: np.ndarray, kind: int) -> Invites:
@@ -164,3 +164,13 @@ def _second_accounts(
         fake=np.ones(count, dtype=bool),
     )
     return Users.join([users, fakes]), Invites.join([invites, sends])
+
+
+def _disposable(rng: np.random.Generator, share: float, users: Users, invites: Invites) -> tuple[Users, Invites]:
+    """Give a share of fake accounts a disposable address in place of another spelling of the owner's."""
+    sends = np.flatnonzero(invites.kind == FAKE)
+    sends = sends[rng.random(len(sends)) < share]
+    of_users, of_invites = users.spelling.copy(), invites.spelling.copy()
+    of_users[invites.invitee[sends]] = DISPOSABLE
+    of_invites[sends] = DISPOSABLE
+    return replace(users, spelling=of_users), replace(invites, spelling=of_invites)

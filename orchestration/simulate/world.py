@@ -125,7 +125,8 @@ PROBABILITIES = (
     "discount_share", "discount", "refund_share", "refund_full_share", "delivered", "dead_address_share", "opened",
     "clicked", "complaint_share", "accepted", "opened_invite", "connector_share", "would_join_anyway", "invite_has_id",
     "join_names_invite", "duplicate_invites", "renewed_invites", "invites_to_users", "self_invites", "contested_joins",
-    "fake_accounts", "rings", "surveyed", "experimented", "survey_recall_error", "integration_failures",
+    "fake_accounts", "disposable_fakes", "rings", "surveyed", "experimented", "survey_recall_error",
+    "integration_failures",
 )  # fmt: skip
 """Fields of World that must lie in [0, 1]."""
 
@@ -257,6 +258,8 @@ class World:
     # As shares of users, of whom only those with a mailbox that has other spellings can: fake accounts by
     # self-invite, and rings (a friend invites one's other spelling back).
     fake_accounts: float = 0.003
+    # Of the fake accounts, those at a disposable address, which shows nobody whose they are.
+    disposable_fakes: float = 0.3
     rings: float = 0.005
     reward_cents: int = 2_500
     reward_multiplier: float = 2.5

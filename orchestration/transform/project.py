@@ -18,7 +18,11 @@ from orchestration.warehouse.publication import Mart
 # Where SQL asks for a business number; those are the ones that can change a mart.
 POLICY_USE = re.compile(r"""policy\(\s*["'](\w+)["']\s*\)""")
 # The models that need what is fitted from the others': dbt's selectors of them and of their tests.
-FITTED = ("path:dbt_project/models/marts/attribution/fitted", "path:dbt_project/models/marts/health")
+FITTED = (
+    "path:dbt_project/models/marts/attribution/fitted",
+    "path:dbt_project/models/marts/viral/fitted",
+    "path:dbt_project/models/marts/health",
+)
 MODEL_FILES = ("models/**/*.sql", "models/**/*.yml", "macros/**/*.sql")
 INTERMEDIATE = "intermediate"
 

@@ -6,6 +6,7 @@ from typing import Any
 
 NAMES = {
     "viral_coefficient": "Viral coefficient (K)",
+    "viral_days_above_target": "Latest days with K above target",
     "campaign_conversion_rate": "Campaign conversion rate",
     "attributed_revenue_cents": "Attributed revenue",
     "marketing_roi_pct": "Marketing ROI",
@@ -24,6 +25,8 @@ def told(metric: str, value: Decimal | None) -> str:
         return f"{value:,.1f} %"
     if metric.endswith(("_rate", "_accuracy")):
         return f"{value * 100:.1f} %"
+    if "_days_" in metric:
+        return f"{value:.0f}"
     return f"{value:.3f}"
 
 
@@ -34,12 +37,27 @@ def period(row: dict[str, Any]) -> str:
     return f"{row['period_start_on']} to {row['period_end_on']}"
 
 
-def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str, str]]:
-    """Goal, value, target, status and period of each row of marts.scorecard."""
+def interval(row: dict[str, Any]) -> str:
+    """The 95 % interval of a row's value, where it has one."""
+    if row["low"] is None or row["high"] is None:
+        return NOTHING
+    return f"{told(row['metric'], row['low'])} to {told(row['metric'], row['high'])}"
+
+
+def basis(row: dict[str, Any]) -> str:
+    """What a value that is seen before its time rests on: how many users, and how much of theirs shows by now."""
+    if not row["users"] or row["maturity"] is None:
+        return ""
+    return f"{row['users']:,} users, of whose joins {row['maturity'] * 100:.0f} % show by now"
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str, str, str]]:
+    """Goal, value, its interval, target, status and period of each row of marts.scorecard."""
     return [
         (
             NAMES.get(row["metric"], row["metric"]),
             told(row["metric"], row["value"]),
+            interval(row),
             f"{row['comparison']} {told(row['metric'], row['target'])}",
             row["status"].replace("_", " "),
             period(row),
@@ -48,7 +66,16 @@ def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str, str]
     ]
 
 
+def footnotes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for each value that rests on something a reader should know."""
+    return [f"{NAMES.get(row['metric'], row['metric'])}: {told_basis}" for row in rows if (told_basis := basis(row))]
+
+
 def as_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The scorecard as a table for the Dagster UI."""
-    head = ["| goal | value | target | status | period |", "| --- | ---: | ---: | --- | --- |"]
-    return "\n".join(head + [f"| {' | '.join(line)} |" for line in lines(rows)])
+    head = [
+        "| goal | value | 95 % interval | target | status | period |",
+        "| --- | ---: | ---: | ---: | --- | --- |",
+    ]
+    table = "\n".join(head + [f"| {' | '.join(line)} |" for line in lines(rows)])
+    return "\n\n".join([table, *footnotes(rows)])

@@ -30,6 +30,40 @@ class LagDistribution:
         steps = np.concatenate(([0.0], self.share))[np.searchsorted(self.lags, at, side="right")]
         return np.where(np.isnan(at), np.nan, steps)
 
+    def by_hour(self) -> "HourlyLags":
+        """The same at whole hours, linear in between. Lags and horizon must be in days, the horizon in whole hours.
+
+        Raises ValueError for another horizon.
+        """
+        hours = round(24 * self.horizon)
+        if hours != 24 * self.horizon:
+            raise ValueError(f"horizon {self.horizon} days: expected whole hours")
+        return HourlyLags(self.maturity(np.arange(hours + 1) / 24))
+
+
+@dataclass(frozen=True, eq=False)
+class HourlyLags:
+    """F at whole hours and linear in between: small enough to be stored, and to be summed over users in SQL.
+
+    share: F after 0, 1, ... hours up to the horizon, where it is 1.
+    """
+
+    share: np.ndarray
+
+    def maturity(self, ages: np.ndarray | Sequence[float] | float) -> np.ndarray:
+        """F at these ages, in days, in their shape: 1 from the horizon on, 0 below age 0, and for NaN NaN."""
+        at = np.asarray(ages, dtype=float)
+        hour, part = self.places(np.where(np.isnan(at), 0.0, at))
+        between = self.share[hour] * (1 - part) + self.share[hour + 1] * part
+        return np.where(np.isnan(at), np.nan, np.where(at < 0, 0.0, between))
+
+    def places(self, ages: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(whole hour, part of the next hour): F there is share[hour] x (1 - part) + share[hour + 1] x part."""
+        last = len(self.share) - 1
+        at = np.clip(np.asarray(ages, dtype=float) * 24, 0, last)
+        hour = np.minimum(at.astype(np.int64), last - 1)
+        return hour, at - hour
+
 
 def fit_lags(lags: Sequence[float], ages: Sequence[float], horizon: float) -> LagDistribution | None:
     """F = M(a) / M(horizon), M(a) = sum over joins with lag <= a of 1 / (users whose age is at least that lag).

@@ -106,11 +106,14 @@ class RawWriter:
     half of an insert that resolves conflicts. Under the lock nobody else adds keys meanwhile.
     """
 
-    def __init__(self, connection: psycopg.Connection, table: RawTable, load_id: int) -> None:
+    def __init__(
+        self, connection: psycopg.Connection, table: RawTable, load_id: int, *, verdict: str | None = None
+    ) -> None:
+        """verdict: a column that no sender filled, so that a record does not contradict its first by it."""
         self._connection = connection
         self._table = table
         self._load_id = load_id
-        content = [column for column in table.columns if column not in ("load_id", "key_version")]
+        content = [column for column in table.columns if column not in ("load_id", "key_version", verdict)]
         parts = {
             "raw": table.name,
             "columns": _names(table.columns),

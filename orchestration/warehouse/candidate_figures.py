@@ -35,6 +35,11 @@ SETTLED = {
         from {table}
         where date < %(before)s and attribution_model = 'last_touch'
     """,
+    "fct_invites": """
+        select count(*) as rows, count(*) filter (where outcome = 'credited') as credited
+        from {table}
+        where sent_at < %(before)s - make_interval(days => invite_window_days)
+    """,
     "viral_coefficient_daily": """
         select sum(cohort_users) as cohort_users, sum(credited_joins) as credited_joins
         from {table}
@@ -118,6 +123,22 @@ BOUNDS = {
             max(abs(given.revenue_cents - paths.revenue_cents)) as cents_off
         from given
         cross join paths
+    """,
+    "viral_coefficient_daily": """
+        select
+            min(maturity) as lowest_maturity,
+            max(maturity) as highest_maturity,
+            min(least(k_observed, k_adjusted)) as lowest_k,
+            count(*) filter (where low > high or k_adjusted not between low and high) as outside_interval,
+            count(*) filter (where net_joins > credited_joins or opened_invites > invites) as parts_beyond_whole
+        from {table}
+    """,
+    "viral_backtest": """
+        select
+            case when count(is_within) >= 14 then avg(is_within::integer) end as coverage,
+            count(*) filter (where low > high or k_said not between low and high) as outside_interval
+        from {table}
+        where scope = 'headline'
     """,
     "channel_credit_intervals": """
         with given as (

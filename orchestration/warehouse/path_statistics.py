@@ -1,7 +1,6 @@
 """What attribution is fitted from, as the models of a build left it, and the tables that its fits fill."""
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,8 +8,6 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.rows import class_row, dict_row
-
-INTERMEDIATE = "intermediate"
 
 
 @dataclass(frozen=True)
@@ -146,19 +143,3 @@ def paths(
         """
     ).format(path=sql.Identifier("path" if transformed else "channels"))
     return connection.execute(query, [start, end]).fetchall()
-
-
-def replace_fits(connection: psycopg.Connection, build_id: int, rows: Sequence[Any]) -> None:
-    """Fill the three tables of fits with these rows, of the classes above, and nothing else; in one transaction."""
-    with connection.transaction():
-        for kind, table in TABLES.items():
-            columns = [*(one.name for one in fields(kind)), "build_id"]
-            name = sql.Identifier(INTERMEDIATE, table)
-            connection.execute(sql.SQL("delete from {}").format(name))
-            statement = sql.SQL("copy {} ({}) from stdin").format(
-                name, sql.SQL(", ").join(map(sql.Identifier, columns))
-            )
-            with connection.cursor() as cursor, cursor.copy(statement) as copy:
-                for row in rows:
-                    if isinstance(row, kind):
-                        copy.write_row((*astuple(row), build_id))

@@ -20,13 +20,14 @@ def scorecard(connection: psycopg.Connection) -> list[dict[str, Any]]:
             return []
         return cursor.execute(
             """
-            select metric, value, target, comparison, status, period_start_on, period_end_on, as_of
+            select metric, value, target, comparison, status, period_start_on, period_end_on, as_of,
+                low, high, maturity, users
             from marts.scorecard
             order by
                 array_position(
                     array[
-                        'viral_coefficient', 'campaign_conversion_rate', 'attributed_revenue_cents',
-                        'marketing_roi_pct', 'attribution_accuracy'
+                        'viral_coefficient', 'viral_days_above_target', 'campaign_conversion_rate',
+                        'attributed_revenue_cents', 'marketing_roi_pct', 'attribution_accuracy'
                     ],
                     metric
                 ),

@@ -63,7 +63,7 @@ def test_a_drift_is_seen_recalibrated_once_and_over(site: Site) -> None:
         for event in refreshed.get_asset_materialization_events()
         if "chart" in event.step_materialization_data.materialization.metadata
     }
-    assert set(charts) == {"fit_credit_intervals", "fit_accuracy"}
+    assert set(charts) == {"fit_credit_intervals", "fit_accuracy", "fit_viral_backtest", "fit_viral_forecasts"}
     assert all(chart.startswith("![") and "](data:image/png;base64,iVBOR" in chart for chart in charts.values())
     soundness = {one.check_name: one for one in refreshed.get_asset_check_evaluations()}[
         "attribution_accuracy_is_sound"

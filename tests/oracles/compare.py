@@ -8,7 +8,7 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 
 from tests.oracles.attribution import Row
-from tests.oracles.oracle import GRAINS, by_grain
+from tests.oracles.oracle import FITTED_GRAINS, GRAINS, by_grain
 
 SHOWN = 5
 """Differing rows that a message names, per mart and kind of difference."""
@@ -19,7 +19,7 @@ def read_mart(connection: Connection, table: str, *, schema: str = "marts") -> l
     query = sql.SQL("select * from {}").format(sql.Identifier(schema, table))
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = [{name: _in_utc(value) for name, value in row.items()} for row in cursor.execute(query)]
-    return by_grain(rows, GRAINS[table])
+    return by_grain(rows, (GRAINS | FITTED_GRAINS)[table])
 
 
 def differences(table: str, found: Sequence[Row], expected: Sequence[Row]) -> str:
@@ -28,7 +28,7 @@ def differences(table: str, found: Sequence[Row], expected: Sequence[Row]) -> st
     Rows are matched by grain. Values must be equal and of one type (an int is not a Decimal): there is no
     tolerance, in credits neither. Columns that only `found` has are not looked at.
     """
-    grain = GRAINS[table]
+    grain = (GRAINS | FITTED_GRAINS)[table]
     found_by, expected_by = _by_key(table, found, grain), _by_key(table, expected, grain)
     missing = [key for key in expected_by if key not in found_by]
     extra = [key for key in found_by if key not in expected_by]

@@ -11,9 +11,11 @@ from tests.oracles.campaigns import Deliveries
 from tests.oracles.feeds import Feeds, visible_events
 from tests.oracles.policy import Policy, headline_model, number, span
 from tests.oracles.rounding import ratio
-from tests.oracles.viral import headline_cohorts, last_mature_cohort
+from tests.oracles.viral import Referrals
+from tests.oracles.viral_replay import Rules, User, headline
 
 MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def scorecard(
@@ -22,31 +24,64 @@ def scorecard(
     by_channel: Sequence[Row],
     by_channel_roi: Sequence[Row],
     deliveries: Deliveries,
-    cohorts: Sequence[Row],
     as_of: datetime,
     policy: Policy,
 ) -> list[Row]:
-    """Five rows. A value is None exactly when the status is no_data; periods include both their days.
+    """Four rows, those of the viral coefficient left out. A value is None exactly when the status is no_data; periods
+    include both their days.
 
     The present day of an as_of at midnight is the day before: so the periods cover whole days there.
     """
     return [
-        _viral_coefficient(cohorts, as_of, policy),
         _campaign_conversion_rate(deliveries, as_of, policy),
         *_quarter(by_channel, by_channel_roi, as_of, policy),
         _attribution_accuracy(attribution, feeds, as_of, policy),
     ]
 
 
-def _viral_coefficient(cohorts: Sequence[Row], as_of: datetime, policy: Policy) -> Row:
-    """Pooled over the latest viral_window_days calendar days whose whole cohort is H old."""
-    last_on = last_mature_cohort(as_of, policy)
-    first_on = last_on - timedelta(days=int(number(policy, "viral_window_days")) - 1)
-    joins, users = headline_cohorts(cohorts, first_on, last_on)
-    value = ratio(joins, users) if users >= number(policy, "viral_min_users") else None
-    return _row(
-        "viral_coefficient", ">", value, _target(policy, "viral_coefficient_target"), (first_on, last_on), as_of
+def viral_goals(referrals: Referrals, now: Row, as_of: datetime, policy: Policy) -> list[Row]:
+    """K over the cohorts of the headline `now`, and on how many of the latest days it was above its target.
+
+    A past day is seen from its end; without a K on each of them there is no number of days.
+    """
+    last_on = (as_of - MICROSECOND).astimezone(UTC).date()
+    target, wanted = _target(policy, "viral_coefficient_target"), int(number(policy, "viral_days_above_target"))
+    seen = [now["viral_coefficient"]]
+    for back in range(1, wanted):
+        midnight = datetime.combine(last_on - timedelta(days=back - 1), datetime.min.time(), UTC)
+        seen.append(_k_at(referrals, midnight, policy))
+    days = None if None in seen else ratio(sum(k > target for k in seen), 1)
+    first_on = last_on - timedelta(days=wanted - 1)
+    period = now["period_start_on"], now["period_end_on"]
+    return [
+        _row("viral_coefficient", ">", now["viral_coefficient"], target, period, as_of),
+        _row("viral_days_above_target", ">=", days, Decimal(wanted), (first_on, last_on), as_of),
+    ]
+
+
+def _k_at(referrals: Referrals, midnight: datetime, policy: Policy) -> Fraction | None:
+    places = {user_id: place for place, user_id in enumerate(referrals.users)}
+    users = []
+    for user_id, user in referrals.users.items():
+        join = referrals.joins.get(user_id)
+        above = join.inviter if join is not None and join.rejected is None else None
+        is_after = above is not None and above.joined_at <= user.joined_at
+        users.append(
+            User(
+                Fraction((user.joined_at - EPOCH) // MICROSECOND, 3_600_000_000),
+                places[above.user_id] if is_after else None,
+                0,
+                join is not None and join.is_net,
+            )
+        )
+    rules = Rules(
+        int(number(policy, "viral_horizon_days")),
+        int(number(policy, "viral_window_days")),
+        int(number(policy, "viral_lag_fit_days")),
+        number(policy, "viral_min_maturity"),
     )
+    said, _days = headline(users, Fraction((midnight - EPOCH) // timedelta(hours=1)), rules)
+    return said.k if said.users >= number(policy, "viral_min_users") else None
 
 
 def _campaign_conversion_rate(deliveries: Deliveries, as_of: datetime, policy: Policy) -> Row:

@@ -27,7 +27,7 @@ COUNTS: dict[str, int] = {
     "exchange_rates": 8,
     "campaigns": 6,
     "campaign_events": 40,
-    "viral_actions": 24,
+    "viral_actions": 30,
     "integration_events": 3,
     "attribution_truth": 3,
 }
@@ -51,6 +51,7 @@ RATES = (1, 0.5, 1.0853, 0.0066666, 12.5)
 
 POLICIES: tuple[dict[str, Any], ...] = (
     {},
+    {"viral_burst_joins": 1, "viral_burst_hours": 720, "super_connector_threshold": 1, "viral_min_maturity": 0.01},
     {"attribution_journey_scope": "since_previous_conversion"},
     {
         "attribution_first_weight": 0,
@@ -98,7 +99,7 @@ def world(
     luck = Random(f"{seed}/world")
     as_of = luck.choice((datetime(2026, 3, 15, tzinfo=UTC), datetime(2026, 3, 15, 7, 30, 0, 1, tzinfo=UTC)))
     built_at = as_of + SETTLED_AFTER if settled else as_of
-    overrides = {"viral_min_users": 1} | (luck.choice(POLICIES) if policies else {})
+    overrides = {"viral_min_users": 1, "super_connector_threshold": 2} | (luck.choice(POLICIES) if policies else {})
     feeds = {}
     for feed, count in counts.items():
         records = [_Draw(f"{seed}/{feed}/{n}", n, as_of, people).record(feed) for n in range(count)]
@@ -290,6 +291,8 @@ class _Draw:
             "actor_id": "never described" if self._luck.random() < 0.1 else f"u{actor}",
             "recipient_email": self._luck.choice((self._address(), self._address(actor + 1))),
             "invite_id": self._luck.choice((None, None, self._invite_id(), f"i{actor}")),
+            "reward_cents": self._luck.choice((None, 2_500, 0)),
+            "channel": self._luck.choice((None, "email", "Link ", "")),
             "occurred_at": self._time(self._luck.choice((DAYS_BEFORE, EARLY_DAYS))),
         }
 
@@ -327,6 +330,11 @@ class _Draw:
         """In some spelling that of the user of a number; without one of any user, or of a few who never join."""
         number = self._luck.randrange(self._people + 3) if number is None else number
         address = f"u{number}@mail.example"
+        if number % 5 in (2, 3):
+            # Two users, one mailbox.
+            address = f"u{number // 5}@gmail.com" if number % 5 == 2 else f"u.{number // 5}+other@gmail.com"
+        elif number % 5 == 4:
+            address = f"u{number}@sub.mailinator.com" if number % 2 else f"u{number}@mailinator.com"
         return self._luck.choice((address, address, address.upper(), f" {address}\t"))
 
     def _moment(self, days_before: Sequence[int] = DAYS_BEFORE) -> datetime:

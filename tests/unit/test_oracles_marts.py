@@ -219,6 +219,7 @@ def test_a_scorecard_without_data_says_so_in_every_row() -> None:
         "campaign_conversion_rate",
         "marketing_roi_pct",
         "viral_coefficient",
+        "viral_days_above_target",
     ]
     assert {(row["value"], row["status"], row["as_of"]) for row in rows} == {(None, "no_data", AS_OF)}
 

@@ -1,4 +1,5 @@
-"""Addresses to pseudonyms: what counts as one, which mailbox it is, and that none is left in a text."""
+"""Addresses to pseudonyms: what counts as one, which mailbox it is, whether that is disposable, and that none is left
+in a text."""
 
 import hashlib
 import hmac
@@ -6,9 +7,11 @@ import time
 
 import email_normalize
 import pytest
+from disposable_email_domains import blocklist
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration.privacy.disposable import is_disposable
 from orchestration.privacy.pseudonyms import Pseudonyms, canonical_mailbox, clean_address
 from tests.feed_records import KEY
 
@@ -77,6 +80,65 @@ def test_the_mailbox_is_the_one_that_email_normalize_names(local: str, domain: s
     """Its rules, without its look-ups and its event loop, which cost a hundred times as much."""
     address = f"{local}@{domain}"
     assert canonical_mailbox(address) == email_normalize.normalize(address, skip_dns=True).normalized_address
+
+
+@pytest.mark.parametrize(
+    ("address", "disposable"),
+    [
+        ("ada@mailinator.com", True),
+        ("  Ada@MailInator.COM ", True),
+        ("ada@sub.mailinator.com", True),
+        ("ada@a.b.c.mailinator.com", True),
+        ("ada@\uff4dailinator.com", True),
+        ("ada@xn--yaho-sqa.com", True),
+        ("ada@yahóo.com", True),
+        ("ada@mail.yahóo.com", True),
+        ("ada@example.com", False),
+        ("ada@gmail.com", False),
+        ("ada@notmailinator.com", False),
+        ("ada@mailinator.com.example", False),
+        ("mailinator.com@example.com", False),
+        ("ada@münchen.example", False),
+        ("ada@" + "ü" * 200 + ".example", False),
+        ("ada@" + "ü" * 200 + ".mailinator.com", True),
+    ],
+)
+def test_a_domain_is_judged_by_its_own_name_and_by_those_above_it(address: str, disposable: bool):
+    """Who makes mailboxes to throw away makes a new name below the same domain for each."""
+    listed = {"mailinator.com", "xn--yaho-sqa.com"}
+    assert clean_address(address) is not None
+    assert Pseudonyms(KEY, disposable=listed).is_disposable(address) is disposable
+
+
+ODD_DOMAINS = st.from_regex(r"[\w-]{1,8}(\.[\w-]{1,70}){1,4}", fullmatch=True).map(str.lower)
+
+
+@given(ODD_DOMAINS)
+def test_no_domain_is_too_odd_to_be_judged(domain: str):
+    """One record whose domain has no ASCII form would otherwise stop its file."""
+    assert is_disposable(domain) in (True, False)
+    assert PSEUDONYMS.is_disposable(f"ada@{domain}") == is_disposable(domain)
+
+
+NAMES = st.from_regex(r"[a-z0-9]{1,5}(\.[a-z0-9]{1,5}){1,2}", fullmatch=True)
+
+
+@given(domain=NAMES, listed=st.sets(NAMES, max_size=3), above=NAMES)
+def test_only_whole_names_at_the_end_of_a_domain_count(domain: str, listed: set[str], above: str):
+    """A comparison of texts would take notmailinator.com, or mailinator.com.example, for the listed one."""
+    expected = any(domain == name or domain.endswith("." + name) for name in listed)
+    assert is_disposable(domain, listed) == expected
+    assert is_disposable(f"{domain}.{above}", {f"{domain}.{above}"})
+    assert not is_disposable(f"x{domain}", {domain})
+    assert not is_disposable(f"{domain}.{above}x", {domain, f"{domain}.{above}"})
+
+
+def test_the_list_is_in_the_form_in_which_domains_are_looked_up():
+    """A new version of the package in capitals, or in other scripts, would be met by no address."""
+    assert len(blocklist) > 5_000
+    assert [name for name in blocklist if not (name.isascii() and name == name.lower() and "." in name)] == []
+    assert PSEUDONYMS.is_disposable("ada@mailinator.com")
+    assert not blocklist & {"gmail.com", "example.com", "icloud.com", "outlook.com", "yahoo.com"}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from disposable_email_domains import blocklist
 
 from orchestration.simulate import Summary, World, simulate
+from orchestration.simulate.addresses import DISPOSABLE, DISPOSABLE_DOMAIN, address
 from orchestration.simulate.world import Dirt
 from tests.unit.simulated import EVENT_FEEDS, VERSIONED_FEEDS, good, key, lines_of, newest, problem, time_of
 
@@ -132,14 +134,37 @@ def test_history_before_the_days_asked_for_is_drawn_too(clean):
 
 
 def test_every_address_is_nobodys(clean):
-    """Reserved domains, or a local part that the provider would not accept: longer than 30 characters."""
+    """Reserved domains, or a local part that is too long: for the provider, or, above 64 characters, for any."""
     columns = (("users", "email"), ("campaign_events", "recipient_email"), ("viral_actions", "recipient_email"))
     addresses = {str(record[field]).strip().lower() for feed, field in columns for record in good(clean.out, feed)}
-    folding = {address for address in addresses if address.endswith("@gmail.com")}
-    assert all(re.fullmatch(r"[a-z]+\.\d+@example\.(com|org|net)", address) for address in addresses - folding)
-    mailboxes = Counter(address.split("@")[0].split("+")[0].replace(".", "") for address in folding)
+    folding = {one for one in addresses if one.endswith("@gmail.com")}
+    disposable = {one for one in addresses if one.endswith(f"@{DISPOSABLE_DOMAIN}")}
+    plain = addresses - folding - disposable
+    assert all(re.fullmatch(r"[a-z]+\.\d+@example\.(com|org|net)", one) for one in plain)
+    assert min(len(one.split("@")[0]) for one in disposable | {address(0, DISPOSABLE, folding=False)}) > 64
+    mailboxes = Counter(one.split("@")[0].split("+")[0].replace(".", "") for one in folding)
     assert min(map(len, mailboxes)) > 30
     assert max(mailboxes.values()) > 1, "no mailbox occurs in two spellings"
+
+
+def test_disposable_addresses_are_of_fake_accounts_alone_and_move_nothing_else(tmp_path):
+    """Whoever leaves out what the list names must come nearer to the truth, which stays what it was."""
+    truths, records = [], []
+    for share in (0.0, 1.0):
+        world = replace(World(), dirt=Dirt.none(), fake_accounts=0.5, disposable_fakes=share)
+        summary = drawn(tmp_path / str(share), world, people=60, days=20)
+        truths.append(json.loads(summary.truth.read_text()) | {"world": None})
+        records.append([one for feed in FEEDS for one in good(summary.out, feed)])
+    assert truths[0] == truths[1]
+    assert DISPOSABLE_DOMAIN in blocklist
+    thrown_away = set()
+    for before, after in zip(*records, strict=True):
+        changed = {name for name in after if after[name] != before[name]}
+        assert changed <= {"email", "recipient_email"}
+        assert all(str(after[name]).strip().lower().endswith(f"@{DISPOSABLE_DOMAIN}") for name in changed)
+        if "email" in changed:
+            thrown_away.add(after["user_id"])
+    assert len(thrown_away) == truths[0]["people"]["fake_users"] - truths[0]["viral"]["invites_by_kind"]["ring"] > 5
 
 
 def test_restated_costs_grow_towards_the_last_report(clean):

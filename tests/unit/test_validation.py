@@ -309,6 +309,34 @@ def test_a_recipient_becomes_two_pseudonyms():
     assert checked.addresses == {value(checked, "recipient_key"): "ada.l+x@gmail.com"}
 
 
+@pytest.mark.parametrize(
+    ("feed", "field", "column"),
+    [("users", "email", "email_is_disposable"), ("viral_actions", "recipient_email", "recipient_is_disposable")],
+)
+def test_of_a_domain_only_the_verdict_is_kept(feed: str, field: str, column: str):
+    addresses = (" X@Sub.Mailinator.com", "x@acme.example")
+    checked = check(feed, *(changed(feed, **{field: address}) for address in addresses))
+    assert checked.columns[column] == [True, False]
+    assert "mailinator" not in repr(checked.columns).lower()
+
+
+def test_no_verdict_is_given_where_none_is_asked_for():
+    """Recipients of campaigns may use what mailboxes they like."""
+    mailed = check("campaign_events", changed("campaign_events", recipient_email="x@mailinator.com"))
+    assert [name for name in mailed.columns if "disposable" in name] == []
+
+
+def test_a_version_stays_the_same_when_the_list_changes():
+    """Otherwise each update of the list would make a re-sent history one of new versions."""
+    record = [line(changed("users", email="x@mailinator.com"))]
+    before, after = (
+        Validator(FEEDS["users"], Pseudonyms(KEY, disposable=listed), now=NOW).check([1], record)
+        for listed in ((), {"mailinator.com"})
+    )
+    assert (value(before, "email_is_disposable"), value(after, "email_is_disposable")) == (False, True)
+    assert value(before, "record_sha256") == value(after, "record_sha256")
+
+
 def test_a_refused_record_leaves_no_address_behind():
     """The vault must not hold addresses of people of whom nothing was loaded."""
     assert check("viral_actions", changed("viral_actions", action_type="")).addresses == {}

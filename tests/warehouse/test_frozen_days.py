@@ -22,6 +22,9 @@ DAY_OF = {
     "channel_roi": "date",
     "marketing_roi_summary": "date",
     "viral_coefficient_daily": "cohort_on",
+    "viral_coefficient_daily_by_user_type": "cohort_on",
+    "viral_incentives": "date",
+    "fct_invites": "sent_at",
 }
 """Marts by day, and the column that says which."""
 
@@ -37,7 +40,8 @@ FIRST = {
     ],
     "exchange_rates": [rate("2026-02-27", 1), rate("2026-03-04", 1)],
     "ad_spend": [spend("2026-02-27", "email", 100), spend("2026-03-04", "email", 100)],
-    "users": [user("ann", THEN), user("ben", NOW)],
+    "users": [user("ann", THEN), user("ben", NOW), user("dee", THEN + DAY / 2)],
+    "viral_actions": [invite("old i", "ann", "dee", THEN + DAY / 4)],
 }
 LATE = {
     "touchpoints": [touchpoint("late", THEN + 3 * DAY, user_id="ann")],
@@ -47,7 +51,7 @@ LATE = {
         refund("new-r", NOW, 400, conversion_id="new-c"),
     ],
     "exchange_rates": [rate("2026-02-27", 2, updated_at=NOW.isoformat()), rate("2026-03-05", 3)],
-    "viral_actions": [invite("i", "ann", "ben", NOW - DAY)],
+    "viral_actions": [invite("i", "ann", "ben", NOW - DAY), invite("old j", "ann", "eve", THEN)],
     "users": [user("cid", THEN)],
 }
 """What would change the frozen days and does change the others."""
@@ -55,8 +59,13 @@ LATE = {
 
 def of_days(marts: Marts, *, frozen: bool) -> dict[str, list[Row]]:
     return {
-        table: [row for row in marts[table] if (row[day] < FROZEN_BEFORE) == frozen] for table, day in DAY_OF.items()
+        table: [row for row in marts[table] if (_day(row[column]) < FROZEN_BEFORE) == frozen]
+        for table, column in DAY_OF.items()
     }
+
+
+def _day(value: date) -> date:
+    return value.date() if isinstance(value, datetime) else value
 
 
 def told(found: dict[str, list[Row]], expected: dict[str, list[Row]]) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 from orchestration.ingest.landing import waiting_files
 from orchestration.ingest.records import FEEDS
 from orchestration.ingest.validation import Checked, Validator
+from orchestration.privacy.pseudonyms import Pseudonyms
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.bulk import RawTable, RawWriter
-from tests.feed_records import COMPLETE, drawn_records, write_jsonl
+from tests.feed_records import COMPLETE, KEY, PERSONAL_DATA, drawn_records, write_jsonl
 from tests.loading import check_ledger, counts, empty, ingest, query, rows, touches
 
 ROOT = Path(__file__).parents[2]
@@ -126,6 +128,28 @@ def test_every_version_is_kept_and_none_twice(warehouse: Warehouse, tmp_path: Pa
     assert counts(ingest(warehouse, write_jsonl(tmp_path, "ad_spend", versions * 2))[0]) == (8, 4, 4, 0, 0)
     again = [*reversed(versions), spend | {"campaign_id": None}]
     assert counts(ingest(warehouse, write_jsonl(tmp_path, "ad_spend", again, "b.jsonl"))[0]) == (5, 1, 4, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("feed", "field", "column"),
+    [("users", "email", "email_is_disposable"), ("viral_actions", "recipient_email", "recipient_is_disposable")],
+)
+def test_an_update_of_the_list_of_disposable_domains_changes_no_old_verdict(
+    warehouse: Warehouse, tmp_path: Path, feed: str, field: str, column: str
+):
+    """A re-sent history must be neither a new version, nor a conflict, nor judged anew."""
+    (key,) = FEEDS[feed].key
+    old, new = (COMPLETE[feed] | {key: name, field: "x@mail.acme.example"} for name in ("old", "new"))
+    lists = [{"other.example"}, {"acme.example"}]
+    first, again = (replace(PERSONAL_DATA, pseudonyms=Pseudonyms(KEY, disposable=listed)) for listed in lists)
+    report = ingest(warehouse, write_jsonl(tmp_path, feed, [old]), personal_data=first)[0]
+    assert counts(report) == (1, 1, 0, 0, 0)
+    report = ingest(warehouse, write_jsonl(tmp_path, feed, [old, new], "b.jsonl"), personal_data=again)[0]
+    assert counts(report) == (2, 1, 1, 0, 0)
+    assert query(warehouse, f"select {key}, {column} from raw.{feed} order by {key} desc") == [
+        ("old", False),
+        ("new", True),
+    ]
 
 
 POOL = [

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 import yaml
+from psycopg.types.json import Jsonb
 
-from orchestration.warehouse import Warehouse, WarehouseError, migrate
+from orchestration.warehouse import Warehouse, WarehouseError, ledger, migrate
 from orchestration.warehouse.address import libpq_url
 from tests.conftest import new_database
 
@@ -71,6 +72,39 @@ def test_a_failing_migration_leaves_nothing_behind(session_warehouse, tmp_path):
         with psycopg.connect(url) as connection:
             assert migrate.status(connection).applied == []
             assert connection.execute("select to_regnamespace('ops')").fetchone() == (None,)
+
+
+def test_shadows_from_before_a_column_may_still_take_their_rows_over(session_warehouse, tmp_path, monkeypatch):
+    """They are copies of rows as these were: without 0009's verdict, holding the first load would fail."""
+    to_head = migrate.command.upgrade
+    monkeypatch.setattr(migrate.command, "upgrade", lambda config, _head: to_head(config, "0008"))
+    with new_database(session_warehouse) as url:
+        Warehouse.open(tmp_path, url)
+        with psycopg.connect(url) as connection:
+            first, second = (
+                connection.execute(
+                    "insert into raw.loads (feed, source, records_read, inserted, duplicate, started_at) "
+                    "values ('viral_actions', 'a test', 1, %s, %s, now()) returning load_id",
+                    [1 - again, again],
+                ).fetchone()[0]
+                for again in (0, 1)
+            )
+            connection.execute(
+                "insert into raw.viral_actions values "
+                "('v-1', 'invite_sent', 'u-1', 'key', 'mailbox', 1, null, null, now(), null, %s)",
+                [first],
+            )
+            connection.execute(
+                "insert into raw.shadowed (feed, load_id, owner_load_id, record) "
+                "select 'viral_actions', %(second)s, load_id, to_jsonb(sent) || %(own)s from raw.viral_actions as sent",
+                {"second": second, "own": Jsonb({"load_id": second})},
+            )
+        monkeypatch.undo()
+        warehouse = Warehouse.open(tmp_path, url)
+        with warehouse.connect() as connection:
+            ledger.hold(connection, [first], "it looks wrong")
+            found = connection.execute("select load_id, recipient_is_disposable from raw.viral_actions").fetchall()
+    assert found == [(second, False)]
 
 
 def test_a_warehouse_of_a_newer_version_is_refused(warehouse):

@@ -1,11 +1,31 @@
-{{ config(indexes=[{'columns': ['invite_id'], 'unique': true}]) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_affected',
+        meta={'affected': {'relation': 'int_invite_pairs_affected', 'key': ['inviter_id', 'recipient_key']}},
+        indexes=[
+            {'columns': ['invite_id'], 'unique': true},
+            {'columns': ['inviter_id', 'recipient_key']},
+            {'columns': ['recipient_key']},
+        ],
+        post_hook=[{'sql': '{{ settle_table() }}', 'transaction': false}],
+    )
+}}
+{%- set affected = ref('int_invite_pairs_affected') %}
+{%- set opened = ref('int_invites_opened') %}
 {%- set window = days(policy('invite_window_days')) %}
 
 with recursive
 
 sends as (
 
-    select * from {{ ref('int_invites_sent') }}
+    select known.* from {{ ref('int_invites_sent') }} as known
+    {% if is_incremental() %}
+        inner join {{ affected }} as changed
+            on
+                known.inviter_id = changed.inviter_id
+                and known.recipient_key = changed.recipient_key
+    {% endif %}
 
 ),
 
@@ -21,6 +41,9 @@ first_joins as (
         email_key,
         min(signed_up_at) as first_joined_at
     from users
+    {% if is_incremental() %}
+        where email_key in (select changed.recipient_key from {{ affected }} as changed)
+    {% endif %}
     group by email_key
 
 ),
@@ -30,7 +53,7 @@ judged as (
     select
         sends.*,
         case
-            when inviters.email_key = sends.recipient_key then 'self'
+            when inviters.mailbox_key = sends.recipient_mailbox_key then 'self'
             when first_joins.first_joined_at <= sends.sent_at then 'already_a_user'
         end as reason
     from sends
@@ -118,17 +141,70 @@ verdicts as (
 
 ),
 
-decided as (
+named_opens as (
 
     select
         invite_id,
-        event_id,
-        inviter_id,
-        recipient_key,
-        sent_at,
-        counted_invite_id,
-        case when counted_invite_id <> invite_id then 'duplicate' else reason end as rejected_reason
+        min(opened_at) as opened_at
+    from {{ opened }}
+    where
+        invite_id is not null
+        {% if is_incremental() %}
+            and invite_id in (select sends.invite_id from sends)
+        {% endif %}
+    group by invite_id
+
+),
+
+-- An opening that names no invite is of the last send of its pair until then.
+unnamed_opens as (
+
+    select distinct on (opened.event_id)
+        sends.invite_id,
+        opened.opened_at
+    from {{ opened }} as opened
+    inner join sends
+        on
+            opened.inviter_id = sends.inviter_id
+            and opened.recipient_key = sends.recipient_key
+            and opened.opened_at >= sends.sent_at
+    where opened.invite_id is null
+    order by
+        opened.event_id,
+        sends.sent_at desc,
+        {{ by_code_point('sends.event_id') }} desc
+
+),
+
+first_unnamed_opens as (
+
+    select
+        invite_id,
+        min(opened_at) as opened_at
+    from unnamed_opens
+    group by invite_id
+
+),
+
+decided as (
+
+    select
+        verdicts.invite_id,
+        verdicts.event_id,
+        verdicts.inviter_id,
+        verdicts.recipient_key,
+        verdicts.recipient_is_disposable,
+        verdicts.channel,
+        verdicts.sent_at,
+        least(named_opens.opened_at, first_unnamed_opens.opened_at) as opened_at,
+        verdicts.counted_invite_id,
+        case when verdicts.counted_invite_id <> verdicts.invite_id then 'duplicate' else verdicts.reason end
+            as rejected_reason
     from verdicts
+    left join named_opens
+        on verdicts.invite_id = named_opens.invite_id
+    left join first_unnamed_opens
+        on verdicts.invite_id = first_unnamed_opens.invite_id
 
 )
 

@@ -3,7 +3,12 @@
         materialized='incremental',
         incremental_strategy='replace_affected',
         meta={'affected': {'relation': 'stg_users__new', 'key': ['user_id']}},
-        indexes=[{'columns': ['user_id'], 'unique': true}, {'columns': ['email_key']}],
+        indexes=[
+            {'columns': ['user_id'], 'unique': true},
+            {'columns': ['email_key']},
+            {'columns': ['mailbox_key']},
+            {'columns': ['invite_id']},
+        ],
         post_hook=[{'sql': '{{ settle_table() }}', 'transaction': false}],
     )
 }}
@@ -17,7 +22,7 @@ users as (
 
         -- One look-up each: a join would first find the version in force of every user there is.
         select found.*
-        from {{ affected }} as changed
+        from (select distinct user_id from {{ affected }}) as changed
         cross join lateral (
 
             select known.*
@@ -40,6 +45,7 @@ select
     user_id,
     email_key,
     mailbox_key,
+    email_is_disposable,
     signed_up_at,
     {{ utc_day('signed_up_at') }} as joined_on,
     user_type,

@@ -25,6 +25,7 @@ renamed as (
         user_id,
         email_key,
         mailbox_key,
+        email_is_disposable,
         signed_up_at,
         user_type,
         invite_id,

@@ -14,8 +14,11 @@ renamed as (
         actor_id,
         recipient_key,
         recipient_mailbox_key,
+        recipient_is_disposable,
         invite_id,
         reward_cents,
+        -- No field of the contract: what a feed may add.
+        coalesce(nullif(lower(trim({{ json_text('properties', 'channel') }})), ''), 'unknown') as channel,
         occurred_at,
         load_id
     from source

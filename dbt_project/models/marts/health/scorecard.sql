@@ -10,19 +10,28 @@ build as (
         as_of,
         -- A period ends with the last day that as_of has seen something of; midnight closes whole days.
         {{ utc_day("as_of - interval '1 microsecond'") }} as last_on,
-        as_of - {{ days(conversion_window) }} as matured_at,
-        -- The latest cohort whose last member is as old as the horizon.
-        {{ utc_day('as_of - ' ~ days(policy('viral_horizon_days'))) }} - 1 as last_cohort_on
+        as_of - {{ days(conversion_window) }} as matured_at
     from {{ ref('stg_build') }}
 
 ),
 
-cohorts as (
+headline as (
 
-    select * from {{ ref('viral_coefficient_daily') }}
+    select * from {{ ref('viral_headline') }}
     {% if not viral_tracking_is_on() %}
         where false
     {% endif %}
+
+),
+
+replayed as (
+
+    select * from {{ ref('viral_backtest') }}
+    where
+        scope = 'headline'
+        {% if not viral_tracking_is_on() %}
+            and false
+        {% endif %}
 
 ),
 
@@ -50,20 +59,60 @@ viral as (
 
     select
         'viral_coefficient' as metric,
-        case
-            when coalesce(sum(cohorts.cohort_users), 0) >= {{ policy('viral_min_users') }}
-                then {{ ratio('sum(cohorts.credited_joins)', 'sum(cohorts.cohort_users)') }}
-        end as value,
+        headline.viral_coefficient as value,
         {{ policy('viral_coefficient_target') }} as target,
         '>' as comparison,
-        build.last_cohort_on - {{ policy('viral_window_days') }} + 1 as period_start_on,
-        build.last_cohort_on as period_end_on
+        coalesce(headline.period_start_on, build.last_on - {{ policy('viral_window_days') }} + 1) as period_start_on,
+        coalesce(headline.period_end_on, build.last_on) as period_end_on,
+        headline.low,
+        headline.high,
+        headline.maturity,
+        headline.cohort_users as users
     from build
-    left join cohorts
+    left join headline
+        on true
+
+),
+
+-- The latest days as each was seen when it ended, the present one as the headline is.
+days_said as (
+
+    select
+        replayed.replayed_on as said_on,
+        case when replayed.cohort_users >= {{ policy('viral_min_users') }} then replayed.k_said end as k
+    from build
+    inner join replayed
         on
-            cohorts.cohort_on > build.last_cohort_on - {{ policy('viral_window_days') }}
-            and cohorts.cohort_on <= build.last_cohort_on
-    group by build.last_cohort_on
+            replayed.replayed_on > build.last_on - {{ policy('viral_days_above_target') }}
+            and replayed.replayed_on < build.last_on
+
+    union all
+
+    select
+        build.last_on as said_on,
+        headline.viral_coefficient as k
+    from build
+    inner join headline
+        on true
+
+),
+
+viral_days as (
+
+    select
+        'viral_days_above_target' as metric,
+        case
+            when count(days_said.k) = {{ policy('viral_days_above_target') }}
+                then count(*) filter (where days_said.k > {{ policy('viral_coefficient_target') }})
+        end::numeric(38, 12) as value,
+        {{ policy('viral_days_above_target') }} as target,
+        '>=' as comparison,
+        build.last_on - {{ policy('viral_days_above_target') }} + 1 as period_start_on,
+        build.last_on as period_end_on
+    from build
+    left join days_said
+        on true
+    group by build.last_on
 
 ),
 
@@ -149,14 +198,16 @@ accuracy as (
 metrics as (
 
     select * from viral
-    union all
-    select * from campaigns
-    union all
-    select * from revenue
-    union all
-    select * from roi
-    union all
-    select * from accuracy
+    {% for goal in ['viral_days', 'campaigns', 'revenue', 'roi', 'accuracy'] %}
+        union all
+        select
+            {{ goal }}.*,
+            null::numeric as low,
+            null::numeric as high,
+            null::numeric as maturity,
+            null::bigint as users
+        from {{ goal }}
+    {% endfor %}
 
 ),
 
@@ -175,7 +226,11 @@ judged as (
         end as status,
         metrics.period_start_on,
         metrics.period_end_on,
-        build.as_of
+        build.as_of,
+        metrics.low::numeric(38, 12) as low,
+        metrics.high::numeric(38, 12) as high,
+        metrics.maturity::numeric(38, 12) as maturity,
+        metrics.users
     from metrics
     cross join build
 

@@ -1,11 +1,34 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='replace_affected',
+        meta={'affected': {'relation': 'int_joiners_affected', 'key': ['user_id']}},
+        indexes=[
+            {'columns': ['user_id'], 'unique': true},
+            {'columns': ['inviter_id']},
+            {'columns': ['mailbox_key']},
+        ],
+        post_hook=[{'sql': '{{ settle_table() }}', 'transaction': false}],
+    )
+}}
+{%- set affected = ref('int_joiners_affected') %}
 {%- set window = days(policy('invite_window_days')) %}
 {%- set latest_first = 'desc' if policy('invite_credit') == 'last' else 'asc' %}
 
 with
 
-users as (
+everybody as (
 
     select * from {{ ref('int_users') }}
+
+),
+
+users as (
+
+    select * from everybody
+    {% if is_incremental() %}
+        where user_id in (select changed.user_id from {{ affected }} as changed)
+    {% endif %}
 
 ),
 
@@ -55,7 +78,7 @@ found as (
 
 ),
 
-credited as (
+matched as (
 
     select * from named
 
@@ -70,13 +93,20 @@ joins as (
     select
         users.user_id,
         users.signed_up_at as joined_at,
-        credited.invite_id,
-        invites.inviter_id
-    from credited
+        users.mailbox_key,
+        users.email_is_disposable,
+        matched.invite_id,
+        invites.sent_at,
+        invites.inviter_id,
+        inviters.signed_up_at as inviter_joined_at,
+        inviters.mailbox_key as inviter_mailbox_key
+    from matched
     inner join users
-        on credited.user_id = users.user_id
+        on matched.user_id = users.user_id
     inner join invites
-        on credited.invite_id = invites.invite_id
+        on matched.invite_id = invites.invite_id
+    left join everybody as inviters
+        on invites.inviter_id = inviters.user_id
 
 )
 

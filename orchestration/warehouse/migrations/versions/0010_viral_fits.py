@@ -1,0 +1,423 @@
+"""The viral coefficient: the tables that its fits fill, super-connectors as events, and the headline of this moment.
+
+Revision ID: 0010
+"""
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+# Plain tables, which no dbt model makes: what Python fits from a build's statistics, for the models after it.
+FITS = """
+create table intermediate.fit_viral_intervals (
+    grain text not null,
+    cohort_on date,
+    user_type text,
+    k_low numeric(38, 12) not null,
+    k_high numeric(38, 12) not null,
+    build_id bigint not null,
+    unique nulls not distinct (grain, cohort_on, user_type)
+);
+comment on table intermediate.fit_viral_intervals is
+    'Intervals of K over referral trees, for the build of build_id. grain: day, day_by_user_type, week (cohort_on is '
+    'its Monday) or headline (neither day nor type).';
+
+create table intermediate.fit_viral_backtest (
+    replayed_on date not null,
+    scope text not null,
+    cohort_users bigint not null,
+    net_joins bigint not null,
+    k_observed numeric(38, 12) not null,
+    maturity numeric(38, 12) not null,
+    k_said numeric(38, 12) not null,
+    low numeric(38, 12),
+    high numeric(38, 12),
+    k_turned_out numeric(38, 12),
+    build_id bigint not null,
+    primary key (replayed_on, scope)
+);
+comment on table intermediate.fit_viral_backtest is
+    'What would have been said of K at the end of each past day, and what turned out, for the build of build_id.';
+
+create table intermediate.fit_viral_spread (
+    metric text primary key,
+    value double precision,
+    low double precision,
+    high double precision,
+    measured bigint not null,
+    build_id bigint not null
+);
+comment on table intermediate.fit_viral_spread is
+    'How unevenly users bring others, and where it leads, for the build of build_id.';
+
+create table intermediate.fit_viral_levers (
+    segment_kind text not null,
+    segment text not null,
+    lever text not null,
+    elasticity numeric(38, 12),
+    low numeric(38, 12),
+    high numeric(38, 12),
+    k_share numeric(38, 12),
+    k numeric(38, 12),
+    k_after numeric(38, 12),
+    build_id bigint not null,
+    primary key (segment_kind, segment, lever)
+);
+comment on table intermediate.fit_viral_levers is
+    'By how much K moves with what it is made of, for the build of build_id.';
+
+create table intermediate.fit_viral_forecasts (
+    forecast_on date not null,
+    horizon_days integer not null,
+    expected_joins numeric(38, 12) not null,
+    expected_referred_joins numeric(38, 12) not null,
+    low numeric(38, 12) not null,
+    high numeric(38, 12) not null,
+    k numeric(38, 12) not null,
+    came_joins bigint,
+    build_id bigint not null,
+    primary key (forecast_on, horizon_days)
+);
+comment on table intermediate.fit_viral_forecasts is
+    'Joins forecast at the end of a day for so many days after it, and what came, for the build of build_id.';
+"""
+
+
+EVENTS = """
+create table ops.super_connector_events (
+    user_id text primary key,
+    connected_at timestamptz not null,
+    build_id bigint not null references ops.builds (build_id),
+    created_at timestamptz not null default clock_timestamp()
+);
+comment on table ops.super_connector_events is
+    'One row for each user who ever became a super-connector: connected_at, when the join came that made them one; '
+    'build_id: whose publication first showed it.';
+"""
+
+
+# Of whom an invite speaks, and whose records have come since: what the headline of this moment looks up.
+LOOK_UPS = """
+create index users_by_email_key on raw.users (email_key);
+create index users_by_invite_id on raw.users (invite_id) where invite_id is not null;
+create index loads_by_latest_at on raw.loads (latest_at);
+
+create function ops.known_user(user_id text, as_of timestamptz) returns setof raw.users
+language sql stable rows 1 as $$
+    select known.*
+    from (
+        select *
+        from raw.users
+        where
+            users.user_id = known_user.user_id
+            and coalesce(users.updated_at, '-infinity') <= known_user.as_of
+            and users.load_id not in (select load_id from raw.loads where status in ('held', 'withdrawn'))
+        order by updated_at desc nulls last, record_sha256 desc
+        limit 1
+    ) as known
+    where known.signed_up_at <= known_user.as_of
+$$;
+comment on function ops.known_user is
+    'A user in the version in force at as_of, whether a build has seen it or not; no row for one who has not joined.';
+"""
+
+# The one place besides staging that reads raw: what was published last, and what has been committed since.
+NOW = """
+create function ops.viral_coefficient_now(at timestamptz default clock_timestamp())
+returns table (
+    as_of timestamptz,
+    viral_coefficient numeric,
+    cohort_users bigint,
+    net_joins bigint,
+    maturity numeric,
+    period_start_on date,
+    period_end_on date,
+    built_as_of timestamptz,
+    users_since bigint,
+    joins_since bigint
+)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+    headline record;
+    last_on date := ((at - interval '1 microsecond') at time zone 'UTC')::date;
+    first_on date;
+    hour_us constant bigint := 3600000000;
+    horizon interval;
+    since bigint[];
+    come_due bigint[];
+begin
+    if to_regclass('marts.viral_headline') is not null then
+        select * into headline from marts.viral_headline;
+    end if;
+    if not found then
+        raise exception 'nothing of the viral coefficient has been published'
+            using hint = 'Run: marketing build';
+    end if;
+    if at < headline.as_of then
+        raise exception 'the published build is as of %, which is later than %', headline.as_of, at
+            using hint = 'What was said of a past day stands in marts.viral_backtest.';
+    end if;
+    first_on := last_on - headline.viral_window_days + 1;
+    horizon := make_interval(hours => 24 * headline.viral_horizon_days);
+    select array_agg(load_id) into since
+    from raw.loads
+    where published_build_id is null and status in ('loaded', 'accepted') and feed in ('users', 'viral_actions');
+    select array_agg(load_id) into come_due
+    from raw.loads
+    where
+        latest_at > headline.as_of and published_build_id is not null and status in ('loaded', 'accepted')
+        and feed in ('users', 'viral_actions');
+
+    return query
+    with
+    new_users as materialized (
+        select distinct on (arrived.user_id) known.*
+        from (
+            select users.user_id from raw.users where users.load_id = any(since)
+            union all
+            select users.user_id from raw.users
+            where users.load_id = any(come_due) and users.signed_up_at > headline.as_of
+        ) as arrived
+        cross join lateral ops.known_user(arrived.user_id, at) as known
+        where
+            known.user_id is not null
+            -- Of whom a build knows already, it is for the next one to see what changed.
+            and not exists (
+                select from raw.users as earlier
+                where
+                    earlier.user_id = arrived.user_id and earlier.signed_up_at <= headline.as_of
+                    and earlier.load_id <> all(coalesce(since, '{}'))
+            )
+    ),
+    new_sends as materialized (
+        select
+            coalesce(actions.invite_id, actions.event_id) as invite_id, actions.event_id,
+            actions.actor_id as inviter_id, actions.recipient_key, actions.recipient_mailbox_key,
+            actions.occurred_at as sent_at
+        from raw.viral_actions as actions
+        where
+            actions.action_type = 'invite_sent' and actions.occurred_at <= at
+            and (
+                actions.load_id = any(since)
+                or (actions.load_id = any(come_due) and actions.occurred_at > headline.as_of)
+            )
+    ),
+    new_invites as materialized (
+        select sends.*
+        from new_sends as sends
+        left join lateral ops.known_user(sends.inviter_id, at) as inviters on true
+        where
+            inviters.mailbox_key is distinct from sends.recipient_mailbox_key
+            and not exists (
+                select from marts.fct_invites as known where known.invite_id = sends.invite_id
+            )
+            and not exists (
+                select from raw.users as owners
+                cross join lateral ops.known_user(owners.user_id, at) as known
+                where
+                    owners.email_key = sends.recipient_key and known.email_key = sends.recipient_key
+                    and known.signed_up_at <= sends.sent_at
+            )
+            and not exists (
+                select from marts.fct_invites as counted
+                where
+                    counted.recipient_key = sends.recipient_key and counted.inviter_id = sends.inviter_id
+                    and counted.sent_at <= sends.sent_at
+                    and counted.sent_at + make_interval(hours => 24 * headline.invite_window_days) >= sends.sent_at
+                    and counted.rejected_reason is distinct from 'duplicate'
+                    and counted.rejected_reason is distinct from 'already_a_user'
+                    and (counted.rejected_reason is distinct from 'self' or counted.joined_user_id is not null)
+            )
+            and not exists (
+                select from new_sends as counted
+                where
+                    counted.recipient_key = sends.recipient_key and counted.inviter_id = sends.inviter_id
+                    and (counted.sent_at, counted.event_id collate "C") < (sends.sent_at, sends.event_id collate "C")
+                    and counted.sent_at + make_interval(hours => 24 * headline.invite_window_days) >= sends.sent_at
+            )
+    ),
+    joiners as materialized (
+        select user_id, email_key, mailbox_key, email_is_disposable, signed_up_at, invite_id from new_users
+        union
+        select known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
+            known.invite_id
+        from new_invites as invites
+        inner join raw.users as owners on owners.email_key = invites.recipient_key
+        cross join lateral ops.known_user(owners.user_id, at) as known
+        where known.email_key = invites.recipient_key and known.signed_up_at > invites.sent_at
+        union
+        select known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
+            known.invite_id
+        from new_invites as invites
+        inner join raw.users as owners on owners.invite_id = invites.invite_id
+        cross join lateral ops.known_user(owners.user_id, at) as known
+        where known.invite_id = invites.invite_id and known.signed_up_at > invites.sent_at
+        union
+        -- Whose inviter was nobody's user until now.
+        select known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
+            known.invite_id
+        from new_users
+        inner join marts.fct_referrals as told on new_users.user_id = told.inviter_id
+        cross join lateral ops.known_user(told.user_id, at) as known
+    ),
+    credited as materialized (
+        select
+            joiners.user_id,
+            joiners.signed_up_at,
+            inviters.user_id as inviter_id,
+            inviters.signed_up_at as inviter_joined_at,
+            inviters.user_id is not null and inviters.mailbox_key <> joiners.mailbox_key
+            and not joiners.email_is_disposable
+            and joiners.signed_up_at >= inviters.signed_up_at
+            and joiners.signed_up_at <= inviters.signed_up_at + horizon as is_net
+        from joiners
+        cross join lateral (
+            select candidates.inviter_id
+            from (
+                select true as is_named, known.inviter_id, known.sent_at, known.event_id
+                from marts.fct_invites as known
+                where
+                    known.invite_id = joiners.invite_id and known.rejected_reason is distinct from 'already_a_user'
+                    and (known.rejected_reason is distinct from 'self' or known.joined_user_id is not null)
+                union all
+                select true as is_named, arrived.inviter_id, arrived.sent_at, arrived.event_id
+                from new_invites as arrived
+                where arrived.invite_id = joiners.invite_id
+                union all
+                select false as is_named, known.inviter_id, known.sent_at, known.event_id
+                from marts.fct_invites as known
+                where
+                    known.recipient_key = joiners.email_key
+                    and known.sent_at
+                    >= joiners.signed_up_at - make_interval(hours => 24 * headline.invite_window_days)
+                    and known.rejected_reason is distinct from 'duplicate'
+                    and known.rejected_reason is distinct from 'already_a_user'
+                    and (known.rejected_reason is distinct from 'self' or known.joined_user_id is not null)
+                union all
+                select false as is_named, arrived.inviter_id, arrived.sent_at, arrived.event_id
+                from new_invites as arrived
+                where
+                    arrived.recipient_key = joiners.email_key
+                    and arrived.sent_at
+                    >= joiners.signed_up_at - make_interval(hours => 24 * headline.invite_window_days)
+            ) as candidates
+            where
+                candidates.sent_at < joiners.signed_up_at
+                and (not candidates.is_named or candidates.inviter_id <> joiners.user_id)
+            order by
+                candidates.is_named desc,
+                case when headline.invite_credit = 'first' then candidates.sent_at end,
+                case when headline.invite_credit = 'first' then candidates.event_id end collate "C",
+                candidates.sent_at desc,
+                candidates.event_id collate "C" desc
+            limit 1
+        ) as chosen
+        left join lateral ops.known_user(chosen.inviter_id, at) as inviters on true
+    ),
+    -- What marts say of a join stands, flags and all, where its inviter is the same.
+    changes as materialized (
+        select (credited.inviter_joined_at at time zone 'UTC')::date as cohort_on, 1 as net_joins
+        from credited
+        where
+            credited.is_net
+            and not exists (
+                select from marts.fct_referrals as told
+                where
+                    told.user_id = credited.user_id and told.inviter_id = credited.inviter_id
+                    and (told.inviter_joined_at is not null or not told.is_net)
+            )
+        union all
+        select (told.inviter_joined_at at time zone 'UTC')::date as cohort_on, -1 as net_joins
+        from joiners
+        inner join marts.fct_referrals as told on joiners.user_id = told.user_id
+        left join credited on joiners.user_id = credited.user_id
+        where
+            told.is_net and told.is_within_horizon
+            and credited.inviter_id is distinct from told.inviter_id
+    ),
+    users as (
+        select hours.cohort_on, hours.users,
+            hours.users * (extract(epoch from at - hours.joined_hour_at) * 1000000)::bigint - hours.past_hour_us
+                as ages_us
+        from marts.viral_users_by_hour as hours
+        where hours.cohort_on between first_on and last_on
+        union all
+        select (new_users.signed_up_at at time zone 'UTC')::date, 1,
+            (extract(epoch from at - new_users.signed_up_at) * 1000000)::bigint
+        from new_users
+        where (new_users.signed_up_at at time zone 'UTC')::date between first_on and last_on
+    ),
+    exposures as (
+        select
+            users.cohort_on,
+            sum(users.users)::bigint as users,
+            sum(case
+                when users.ages_us / (users.users * hour_us) >= headline.viral_horizon_days * 24 then users.users
+                else round(
+                    users.users * lags.share + (later.share - lags.share)
+                    * (users.ages_us % (users.users * hour_us))::numeric(50, 20) / hour_us,
+                    12
+                )
+            end) as exposure
+        from users
+        left join marts.viral_lag_distribution as lags
+            on lags.lag_hours = least(users.ages_us / (users.users * hour_us), headline.viral_horizon_days * 24)
+        left join marts.viral_lag_distribution as later
+            on later.lag_hours = users.ages_us / (users.users * hour_us) + 1
+        group by users.cohort_on
+    ),
+    joins as (
+        select told.cohort_on, sum(told.net_joins)::bigint as net_joins
+        from (
+            select daily.cohort_on, daily.net_joins
+            from marts.viral_coefficient_daily as daily
+            where daily.cohort_on between first_on and last_on
+            union all
+            select changes.cohort_on, changes.net_joins from changes
+        ) as told
+        group by told.cohort_on
+    ),
+    pooled as (
+        select
+            coalesce(sum(exposures.users), 0)::bigint as users,
+            coalesce(sum(joins.net_joins), 0)::bigint as net_joins,
+            sum(exposures.exposure) as exposure,
+            max(exposures.cohort_on) as last_cohort_on
+        from exposures
+        left join joins on exposures.cohort_on = joins.cohort_on
+        where exposures.exposure >= headline.viral_min_maturity * exposures.users
+    )
+    select
+        at,
+        case
+            when pooled.users >= headline.viral_min_users
+                then (pooled.net_joins::numeric(50, 20) / nullif(pooled.exposure, 0))::numeric(38, 12)
+        end,
+        pooled.users,
+        pooled.net_joins,
+        (pooled.exposure::numeric(50, 20) / nullif(pooled.users, 0))::numeric(38, 12),
+        first_on,
+        coalesce(pooled.last_cohort_on, last_on),
+        headline.as_of,
+        (select count(*) from new_users),
+        (select coalesce(sum(changes.net_joins), 0)::bigint from changes)
+    from pooled;
+end
+$$;
+comment on function ops.viral_coefficient_now is
+    'The headline of marts.viral_headline as it is at this moment: what was published, with its lag distribution, '
+    'flags and policy, and what has been committed since. A changed record of a user whom marts know, and fraud that '
+    'no build has seen, wait for the next build.';
+revoke execute on function ops.viral_coefficient_now, ops.known_user from public;
+grant usage on schema ops to analyst;
+grant execute on function ops.viral_coefficient_now to analyst, auditor;
+"""
+
+
+def upgrade() -> None:
+    for statement in (FITS, EVENTS, LOOK_UPS, NOW):
+        op.execute(statement)
