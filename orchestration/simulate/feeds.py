@@ -11,12 +11,14 @@ from orchestration.simulate.draw import Draw
 from orchestration.simulate.integrations import EVENT_TYPES, INTEGRATIONS, STATUSES
 from orchestration.simulate.journeys import NOBODY, days
 from orchestration.simulate.lifecycle import CONVERSION_TYPES
-from orchestration.simulate.streams import choose
+from orchestration.simulate.streams import choose, pick
 from orchestration.simulate.survey import METHODS
 from orchestration.simulate.world import USER_TYPES
 
 MAIL_EVENTS = ("sent", "delivered", "bounced", "opened", "clicked", "unsubscribed", "complained")
 VIRAL_ACTIONS = ("invite_sent", "invite_opened", "invite_accepted", "reward_granted")
+# By which invites go, and how often: the contract has no such field, so it travels as a property. They work alike.
+INVITE_CHANNELS, INVITE_CHANNEL_SHARES = ("link", "email", "messenger"), np.array([0.5, 0.35, 0.15])
 APP_VERSIONS = ("4.11.0", "4.12.2", None)
 TEAMS = ("growth", "lifecycle", "brand", None)
 
@@ -325,6 +327,7 @@ def viral_actions(draw: Draw) -> Feed:
     cents[rewards.invite] = rewards.cents
     moments = np.stack([invites.sent, invites.opened, accepted, rewarded])
     kind, invite = np.nonzero(moments != NEVER)
+    channel = pick(draw.streams("feed/invite_channels"), INVITE_CHANNEL_SHARES, len(invites))
     time = moments[kind, invite]
     return Feed(
         "viral_actions",
@@ -338,6 +341,7 @@ def viral_actions(draw: Draw) -> Feed:
             "invite_id": Ids(f"i-{seed}-", np.where(has_invite_id(draw)[invite], invite, NOBODY)),
             "reward_cents": Integers(np.where(kind == 3, cents[invite], 0), kind != 3),
             "occurred_at": Times(time),
+            "channel": Words((*INVITE_CHANNELS, None), np.where(kind == 0, channel[invite], len(INVITE_CHANNELS))),
         },
         time,
         "occurred_at",

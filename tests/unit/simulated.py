@@ -201,6 +201,7 @@ OPTIONAL: dict[str, Callable[[object], bool]] = {
     "utm_medium": _is_text,
     "utm_campaign": _is_text,
     "app_version": _is_text,
+    "channel": _one_of("link", "email", "messenger"),
     "user_type": _one_of("supplier", "couple"),
     "invite_id": _is_text,
     "updated_at": _is_time,

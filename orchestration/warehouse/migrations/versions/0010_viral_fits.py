@@ -104,8 +104,9 @@ LOOK_UPS = """
 create index users_by_email_key on raw.users (email_key);
 create index users_by_invite_id on raw.users (invite_id) where invite_id is not null;
 create index loads_by_latest_at on raw.loads (latest_at);
+create index loads_hidden on raw.loads (load_id) where status in ('held', 'withdrawn');
 
-create function ops.known_user(user_id text, as_of timestamptz) returns setof raw.users
+create function ops.known_user(user_id text, as_of timestamptz, hidden bigint[]) returns setof raw.users
 language sql stable rows 1 as $$
     select known.*
     from (
@@ -114,14 +115,15 @@ language sql stable rows 1 as $$
         where
             users.user_id = known_user.user_id
             and coalesce(users.updated_at, '-infinity') <= known_user.as_of
-            and users.load_id not in (select load_id from raw.loads where status in ('held', 'withdrawn'))
+            and users.load_id <> all(known_user.hidden)
         order by updated_at desc nulls last, record_sha256 desc
         limit 1
     ) as known
     where known.signed_up_at <= known_user.as_of
 $$;
 comment on function ops.known_user is
-    'A user in the version in force at as_of, whether a build has seen it or not; no row for one who has not joined.';
+    'A user in the version in force at as_of, whether a build has seen it or not; no row for one who has not joined. '
+    'hidden: loads that are held or withdrawn.';
 """
 
 # The one place besides staging that reads raw: what was published last, and what has been committed since.
@@ -139,7 +141,11 @@ returns table (
     users_since bigint,
     joins_since bigint
 )
-language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp
+-- A plan is made once for each session. Look-ups into tables are lateral, so nested loops whatever is switched off;
+-- what has arrived is joined with itself by hashing, however few rows the planner expects of it.
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_nestloop = off set jit = off
+as $$
 #variable_conflict use_column
 declare
     headline record;
@@ -149,6 +155,7 @@ declare
     horizon interval;
     since bigint[];
     come_due bigint[];
+    hidden bigint[];
 begin
     if to_regclass('marts.viral_headline') is not null then
         select * into headline from marts.viral_headline;
@@ -163,181 +170,230 @@ begin
     end if;
     first_on := last_on - headline.viral_window_days + 1;
     horizon := make_interval(hours => 24 * headline.viral_horizon_days);
-    select array_agg(load_id) into since
+    select coalesce(array_agg(load_id), '{}') into since
     from raw.loads
     where published_build_id is null and status in ('loaded', 'accepted') and feed in ('users', 'viral_actions');
-    select array_agg(load_id) into come_due
+    select coalesce(array_agg(load_id), '{}') into come_due
     from raw.loads
     where
         latest_at > headline.as_of and published_build_id is not null and status in ('loaded', 'accepted')
         and feed in ('users', 'viral_actions');
+    select coalesce(array_agg(load_id), '{}') into hidden
+    from raw.loads
+    where status in ('held', 'withdrawn');
 
+    -- Each look-up in raw or marts is a lateral one that ends in limit or offset: so it goes by an index, however
+    -- many rows the planner takes a load to have.
     return query
     with
-    new_users as materialized (
-        select distinct on (arrived.user_id) known.*
-        from (
-            select users.user_id from raw.users where users.load_id = any(since)
-            union all
+    loads as materialized (
+        select load_id, '-infinity'::timestamptz as after_at from unnest(since) as loads (load_id)
+        union all
+        select load_id, headline.as_of as after_at from unnest(come_due) as loads (load_id)
+    ),
+    arrived as (
+        select distinct users.user_id
+        from loads
+        cross join lateral (
             select users.user_id from raw.users
-            where users.load_id = any(come_due) and users.signed_up_at > headline.as_of
-        ) as arrived
-        cross join lateral ops.known_user(arrived.user_id, at) as known
-        where
-            known.user_id is not null
-            -- Of whom a build knows already, it is for the next one to see what changed.
-            and not exists (
-                select from raw.users as earlier
-                where
-                    earlier.user_id = arrived.user_id and earlier.signed_up_at <= headline.as_of
-                    and earlier.load_id <> all(coalesce(since, '{}'))
-            )
+            where users.load_id = loads.load_id and users.signed_up_at > loads.after_at
+            offset 0
+        ) as users
+    ),
+    new_users as materialized (
+        select
+            known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
+            known.invite_id
+        from arrived
+        cross join lateral ops.known_user(arrived.user_id, at, hidden) as known
+        -- Of whom a build knows already, it is for the next one to see what changed.
+        left join lateral (
+            select true as is_known from raw.users as earlier
+            where
+                earlier.user_id = arrived.user_id and earlier.signed_up_at <= headline.as_of
+                and earlier.load_id <> all(since)
+            limit 1
+        ) as earlier on true
+        where known.user_id is not null and earlier.is_known is null
     ),
     new_sends as materialized (
         select
-            coalesce(actions.invite_id, actions.event_id) as invite_id, actions.event_id,
-            actions.actor_id as inviter_id, actions.recipient_key, actions.recipient_mailbox_key,
-            actions.occurred_at as sent_at
-        from raw.viral_actions as actions
-        where
-            actions.action_type = 'invite_sent' and actions.occurred_at <= at
-            and (
-                actions.load_id = any(since)
-                or (actions.load_id = any(come_due) and actions.occurred_at > headline.as_of)
-            )
+            sends.*,
+            lag(sends.sent_at) over (
+                partition by sends.inviter_id, sends.recipient_key
+                order by sends.sent_at, sends.event_id collate "C"
+            ) as previous_at
+        from loads
+        cross join lateral (
+            select
+                coalesce(actions.invite_id, actions.event_id) as invite_id, actions.event_id,
+                actions.actor_id as inviter_id, actions.recipient_key, actions.recipient_mailbox_key,
+                actions.occurred_at as sent_at
+            from raw.viral_actions as actions
+            where
+                actions.load_id = loads.load_id and actions.action_type = 'invite_sent'
+                and actions.occurred_at <= at and actions.occurred_at > loads.after_at
+            offset 0
+        ) as sends
     ),
-    new_invites as materialized (
-        select sends.*
+    -- Most were sent to nobody who has joined: those decide nothing yet. Whoever joined after an invite that no build
+    -- can have seen is a new user too; after a late one, anybody may have.
+    owners as (
+        select sends.event_id, new_users.user_id
         from new_sends as sends
-        left join lateral ops.known_user(sends.inviter_id, at) as inviters on true
+        inner join new_users on new_users.email_key = sends.recipient_key
+        where sends.sent_at >= headline.as_of
+        union
+        select sends.event_id, new_users.user_id
+        from new_sends as sends
+        inner join new_users on new_users.invite_id = sends.invite_id
+        where sends.sent_at >= headline.as_of
+        union
+        select sends.event_id, owners.user_id
+        from new_sends as sends
+        cross join lateral (
+            select users.user_id from raw.users where users.email_key = sends.recipient_key
+            union all
+            select users.user_id from raw.users where users.invite_id = sends.invite_id
+            offset 0
+        ) as owners
+        where sends.sent_at < headline.as_of
+    ),
+    matched as materialized (
+        select
+            sends.invite_id, sends.event_id, sends.inviter_id, sends.recipient_key, sends.sent_at,
+            joiners.user_id, joiners.email_key, joiners.mailbox_key, joiners.email_is_disposable,
+            joiners.signed_up_at, joiners.invite_id as named_invite_id
+        from owners
+        inner join new_sends as sends on sends.event_id = owners.event_id
+        cross join lateral ops.known_user(owners.user_id, at, hidden) as joiners
+        left join lateral ops.known_user(sends.inviter_id, at, hidden) as inviters on true
+        left join lateral (
+            select true as is_known from marts.fct_invites as known
+            where known.invite_id = sends.invite_id
+            limit 1
+        ) as known on true
+        left join lateral (
+            select true as is_user
+            from (
+                select users.user_id from raw.users where users.email_key = sends.recipient_key offset 0
+            ) as users
+            cross join lateral ops.known_user(users.user_id, at, hidden) as known
+            where known.email_key = sends.recipient_key and known.signed_up_at <= sends.sent_at
+            limit 1
+        ) as earlier on true
+        left join lateral (
+            select true as is_counted from marts.fct_invites as counted
+            where
+                counted.recipient_key = sends.recipient_key and counted.inviter_id = sends.inviter_id
+                and counted.sent_at <= sends.sent_at
+                and counted.sent_at + make_interval(hours => 24 * headline.invite_window_days) >= sends.sent_at
+                and counted.rejected_reason is distinct from 'duplicate'
+                and counted.rejected_reason is distinct from 'already_a_user'
+                and (counted.rejected_reason is distinct from 'self' or counted.joined_user_id is not null)
+            limit 1
+        ) as counted on true
         where
-            inviters.mailbox_key is distinct from sends.recipient_mailbox_key
-            and not exists (
-                select from marts.fct_invites as known where known.invite_id = sends.invite_id
+            (
+                sends.previous_at is null
+                or sends.previous_at + make_interval(hours => 24 * headline.invite_window_days) < sends.sent_at
             )
-            and not exists (
-                select from raw.users as owners
-                cross join lateral ops.known_user(owners.user_id, at) as known
-                where
-                    owners.email_key = sends.recipient_key and known.email_key = sends.recipient_key
-                    and known.signed_up_at <= sends.sent_at
-            )
-            and not exists (
-                select from marts.fct_invites as counted
-                where
-                    counted.recipient_key = sends.recipient_key and counted.inviter_id = sends.inviter_id
-                    and counted.sent_at <= sends.sent_at
-                    and counted.sent_at + make_interval(hours => 24 * headline.invite_window_days) >= sends.sent_at
-                    and counted.rejected_reason is distinct from 'duplicate'
-                    and counted.rejected_reason is distinct from 'already_a_user'
-                    and (counted.rejected_reason is distinct from 'self' or counted.joined_user_id is not null)
-            )
-            and not exists (
-                select from new_sends as counted
-                where
-                    counted.recipient_key = sends.recipient_key and counted.inviter_id = sends.inviter_id
-                    and (counted.sent_at, counted.event_id collate "C") < (sends.sent_at, sends.event_id collate "C")
-                    and counted.sent_at + make_interval(hours => 24 * headline.invite_window_days) >= sends.sent_at
-            )
+            and (joiners.email_key = sends.recipient_key or joiners.invite_id = sends.invite_id)
+            and joiners.signed_up_at > sends.sent_at
+            and inviters.mailbox_key is distinct from sends.recipient_mailbox_key
+            and known.is_known is null and earlier.is_user is null and counted.is_counted is null
     ),
     joiners as materialized (
         select user_id, email_key, mailbox_key, email_is_disposable, signed_up_at, invite_id from new_users
         union
-        select known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
-            known.invite_id
-        from new_invites as invites
-        inner join raw.users as owners on owners.email_key = invites.recipient_key
-        cross join lateral ops.known_user(owners.user_id, at) as known
-        where known.email_key = invites.recipient_key and known.signed_up_at > invites.sent_at
-        union
-        select known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
-            known.invite_id
-        from new_invites as invites
-        inner join raw.users as owners on owners.invite_id = invites.invite_id
-        cross join lateral ops.known_user(owners.user_id, at) as known
-        where known.invite_id = invites.invite_id and known.signed_up_at > invites.sent_at
+        select user_id, email_key, mailbox_key, email_is_disposable, signed_up_at, named_invite_id from matched
         union
         -- Whose inviter was nobody's user until now.
-        select known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
+        select
+            known.user_id, known.email_key, known.mailbox_key, known.email_is_disposable, known.signed_up_at,
             known.invite_id
         from new_users
-        inner join marts.fct_referrals as told on new_users.user_id = told.inviter_id
-        cross join lateral ops.known_user(told.user_id, at) as known
+        cross join lateral (
+            select told.user_id from marts.fct_referrals as told where told.inviter_id = new_users.user_id offset 0
+        ) as told
+        cross join lateral ops.known_user(told.user_id, at, hidden) as known
     ),
+    candidates as (
+        select joiners.user_id, true as is_named, known.inviter_id, known.sent_at, known.event_id
+        from joiners
+        cross join lateral (
+            select known.inviter_id, known.sent_at, known.event_id
+            from marts.fct_invites as known
+            where
+                known.invite_id = joiners.invite_id
+                and known.sent_at < joiners.signed_up_at and known.inviter_id <> joiners.user_id
+                and known.rejected_reason is distinct from 'already_a_user'
+                and (known.rejected_reason is distinct from 'self' or known.joined_user_id is not null)
+            offset 0
+        ) as known
+        where joiners.invite_id is not null
+        union all
+        select joiners.user_id, false as is_named, known.inviter_id, known.sent_at, known.event_id
+        from joiners
+        cross join lateral (
+            select known.inviter_id, known.sent_at, known.event_id
+            from marts.fct_invites as known
+            where
+                known.recipient_key = joiners.email_key and known.sent_at < joiners.signed_up_at
+                and known.sent_at >= joiners.signed_up_at - make_interval(hours => 24 * headline.invite_window_days)
+                and known.rejected_reason is distinct from 'duplicate'
+                and known.rejected_reason is distinct from 'already_a_user'
+                and (known.rejected_reason is distinct from 'self' or known.joined_user_id is not null)
+            offset 0
+        ) as known
+        union all
+        select user_id, true as is_named, inviter_id, sent_at, event_id
+        from matched
+        where invite_id = named_invite_id and inviter_id <> user_id
+        union all
+        select user_id, false as is_named, inviter_id, sent_at, event_id
+        from matched
+        where
+            recipient_key = email_key
+            and sent_at >= signed_up_at - make_interval(hours => 24 * headline.invite_window_days)
+    ),
+    chosen as (
+        select distinct on (user_id) user_id, inviter_id
+        from candidates
+        order by
+            user_id,
+            is_named desc,
+            case when headline.invite_credit = 'first' then sent_at end,
+            case when headline.invite_credit = 'first' then event_id end collate "C",
+            sent_at desc,
+            event_id collate "C" desc
+    ),
+    -- What marts say of a join stands, flags and all, where its inviter is the same.
     credited as materialized (
         select
-            joiners.user_id,
-            joiners.signed_up_at,
-            inviters.user_id as inviter_id,
-            inviters.signed_up_at as inviter_joined_at,
+            chosen.inviter_id is distinct from told.inviter_id as is_changed,
+            told.inviter_joined_at is null and told.is_net as had_no_user,
+            (inviters.signed_up_at at time zone 'UTC')::date as cohort_on,
             inviters.user_id is not null and inviters.mailbox_key <> joiners.mailbox_key
             and not joiners.email_is_disposable
             and joiners.signed_up_at >= inviters.signed_up_at
-            and joiners.signed_up_at <= inviters.signed_up_at + horizon as is_net
+            and joiners.signed_up_at <= inviters.signed_up_at + horizon as is_net,
+            (told.inviter_joined_at at time zone 'UTC')::date as told_cohort_on,
+            told.is_net and told.is_within_horizon as was_net
         from joiners
-        cross join lateral (
-            select candidates.inviter_id
-            from (
-                select true as is_named, known.inviter_id, known.sent_at, known.event_id
-                from marts.fct_invites as known
-                where
-                    known.invite_id = joiners.invite_id and known.rejected_reason is distinct from 'already_a_user'
-                    and (known.rejected_reason is distinct from 'self' or known.joined_user_id is not null)
-                union all
-                select true as is_named, arrived.inviter_id, arrived.sent_at, arrived.event_id
-                from new_invites as arrived
-                where arrived.invite_id = joiners.invite_id
-                union all
-                select false as is_named, known.inviter_id, known.sent_at, known.event_id
-                from marts.fct_invites as known
-                where
-                    known.recipient_key = joiners.email_key
-                    and known.sent_at
-                    >= joiners.signed_up_at - make_interval(hours => 24 * headline.invite_window_days)
-                    and known.rejected_reason is distinct from 'duplicate'
-                    and known.rejected_reason is distinct from 'already_a_user'
-                    and (known.rejected_reason is distinct from 'self' or known.joined_user_id is not null)
-                union all
-                select false as is_named, arrived.inviter_id, arrived.sent_at, arrived.event_id
-                from new_invites as arrived
-                where
-                    arrived.recipient_key = joiners.email_key
-                    and arrived.sent_at
-                    >= joiners.signed_up_at - make_interval(hours => 24 * headline.invite_window_days)
-            ) as candidates
-            where
-                candidates.sent_at < joiners.signed_up_at
-                and (not candidates.is_named or candidates.inviter_id <> joiners.user_id)
-            order by
-                candidates.is_named desc,
-                case when headline.invite_credit = 'first' then candidates.sent_at end,
-                case when headline.invite_credit = 'first' then candidates.event_id end collate "C",
-                candidates.sent_at desc,
-                candidates.event_id collate "C" desc
+        left join chosen on joiners.user_id = chosen.user_id
+        left join lateral ops.known_user(chosen.inviter_id, at, hidden) as inviters on true
+        left join lateral (
+            select told.inviter_id, told.inviter_joined_at, told.is_net, told.is_within_horizon
+            from marts.fct_referrals as told
+            where told.user_id = joiners.user_id
             limit 1
-        ) as chosen
-        left join lateral ops.known_user(chosen.inviter_id, at) as inviters on true
+        ) as told on true
     ),
-    -- What marts say of a join stands, flags and all, where its inviter is the same.
     changes as materialized (
-        select (credited.inviter_joined_at at time zone 'UTC')::date as cohort_on, 1 as net_joins
-        from credited
-        where
-            credited.is_net
-            and not exists (
-                select from marts.fct_referrals as told
-                where
-                    told.user_id = credited.user_id and told.inviter_id = credited.inviter_id
-                    and (told.inviter_joined_at is not null or not told.is_net)
-            )
+        select cohort_on, 1 as net_joins from credited where (is_changed or had_no_user) and is_net
         union all
-        select (told.inviter_joined_at at time zone 'UTC')::date as cohort_on, -1 as net_joins
-        from joiners
-        inner join marts.fct_referrals as told on joiners.user_id = told.user_id
-        left join credited on joiners.user_id = credited.user_id
-        where
-            told.is_net and told.is_within_horizon
-            and credited.inviter_id is distinct from told.inviter_id
+        select told_cohort_on, -1 as net_joins from credited where is_changed and was_net
     ),
     users as (
         select hours.cohort_on, hours.users,
