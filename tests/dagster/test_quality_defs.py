@@ -78,8 +78,8 @@ def test_an_implausible_load_is_held_before_the_models_and_the_run_goes_on(shown
     assert result.success
     steps = [event.step_key for event in result.all_events if event.is_step_start]
     assert steps[:2] == ["judge_new_loads", "dbt_models"]
-    assert sorted(steps[2:4]) == ["audit_candidate", "fit_attribution"]
-    assert steps[4:] == ["dbt_models_after_fits", "audit_fitted", "publish_marts"]
+    assert sorted(steps[2:5]) == ["audit_candidate", "fit_attribution", "fit_viral_spread"]
+    assert steps[5:] == ["dbt_models_after_fits", "audit_fitted", "publish_marts"]
     assert shown.revenue() == before + 700
     assert (status_of(shown.warehouse, good), status_of(shown.warehouse, wrong)) == ("loaded", "held")
 
