@@ -59,3 +59,16 @@
 {% macro lag_density_width() -%}
     make_interval(hours => least(7 * 24, {{ policy('viral_horizon_days') }}::integer * 12))
 {%- endmacro %}
+
+{# The strongly connected components of a graph, as rows of node and component: each node of it reaches each other one.
+   edges: a relation with a row per edge; tail, head: its columns of whole numbers from 1 up. #}
+{% macro strong_components(edges, tail, head) -%}
+    {{ return(adapter.dispatch('strong_components', 'marketing_automation')(edges, tail, head)) }}
+{%- endmacro %}
+
+{% macro postgres__strong_components(edges, tail, head) -%}
+    ops.strong_components(
+            (select coalesce(array_agg({{ tail }} order by {{ tail }}, {{ head }}), '{}') from {{ edges }}),
+            (select coalesce(array_agg({{ head }} order by {{ tail }}, {{ head }}), '{}') from {{ edges }})
+        )
+{%- endmacro %}

@@ -157,3 +157,16 @@ def test_the_past_is_refused_with_a_way_out(engine: Engine) -> None:
     with pytest.raises(psycopg.errors.RaiseException, match="viral_backtest") as raised:
         told(engine, BUILT_AT - timedelta(seconds=1))
     assert "which is later" in json.dumps(str(raised.value))
+
+
+@pytest.mark.usefixtures("under_policy")
+def test_after_a_flood_it_says_that_a_build_is_due(engine: Engine) -> None:
+    """Prevents a dashboard that hangs for minutes on a bulk load."""
+    engine.ingest(as_feeds(referral_world(7)))
+    engine.build(BUILT_AT)
+    engine.ingest({"users": [user("latecomer", BUILT_AT)]})
+    with engine.warehouse.connect() as connection:
+        flood = "update raw.loads set inserted = 1000000, records_read = 1000000 where published_build_id is null"
+        connection.execute(flood)
+    with pytest.raises(psycopg.errors.RaiseException, match="1000000 records have come since the published build"):
+        told(engine, BUILT_AT)

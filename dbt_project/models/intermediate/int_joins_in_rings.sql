@@ -46,57 +46,55 @@ suspects as (
 
 ),
 
--- Everybody above each suspect, each once: a chain that leads back ends where it began.
+-- Everybody above a suspect: a chain that leads back to one passes through these alone.
 above as (
 
-    select
-        suspects.mailbox_key as suspect,
-        joins.inviter_mailbox_key as mailbox_key
+    select mailbox_key
     from suspects
-    inner join joins
-        on suspects.mailbox_key = joins.mailbox_key
 
     union
 
-    select
-        above.suspect,
-        joins.inviter_mailbox_key as mailbox_key
+    select joins.inviter_mailbox_key as mailbox_key
     from above
     inner join joins
         on above.mailbox_key = joins.mailbox_key
-    where above.mailbox_key <> above.suspect
 
 ),
 
--- Whose chain leads back: of those above them, the ones that are below them too.
-members as (
+numbered as (
 
     select
-        suspect,
-        suspect as mailbox_key
+        mailbox_key,
+        row_number() over (order by {{ by_code_point('mailbox_key') }})::integer as node
     from above
-    where suspect = mailbox_key
 
-    union
+),
+
+edges as (
 
     select
-        members.suspect,
-        joins.mailbox_key
-    from members
-    inner join joins
-        on members.mailbox_key = joins.inviter_mailbox_key
-    inner join above
-        on
-            members.suspect = above.suspect
-            and joins.mailbox_key = above.mailbox_key
+        joins.user_id,
+        inviters.node as inviter_node,
+        invitees.node as invitee_node
+    from joins
+    inner join numbered as inviters
+        on joins.inviter_mailbox_key = inviters.mailbox_key
+    inner join numbered as invitees
+        on joins.mailbox_key = invitees.mailbox_key
+
+),
+
+components as (
+
+    select * from {{ strong_components('edges', 'inviter_node', 'invitee_node') }}
 
 )
 
-select distinct joins.user_id
-from joins
-inner join members as inviters
-    on joins.inviter_mailbox_key = inviters.mailbox_key
-inner join members as invitees
+select edges.user_id
+from edges
+inner join components as inviters
+    on edges.inviter_node = inviters.node
+inner join components as invitees
     on
-        joins.mailbox_key = invitees.mailbox_key
-        and inviters.suspect = invitees.suspect
+        edges.invitee_node = invitees.node
+        and inviters.component = invitees.component

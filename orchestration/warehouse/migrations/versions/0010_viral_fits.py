@@ -99,6 +99,86 @@ comment on table ops.super_connector_events is
 """
 
 
+# Rings of inviters: a recursive query visits each node once for each that leads to it, this one each edge once.
+COMPONENTS = """
+create function ops.strong_components(tails integer[], heads integer[])
+returns table (node integer, component integer)
+language plpgsql immutable as $$
+declare
+    nodes constant integer := coalesce(
+        (select max(one) from unnest(tails || heads) as ends (one)), 0
+    );
+    no_node constant integer[] := array_fill(0, array[greatest(nodes, 1)]);
+    first_edge integer[] := no_node;
+    next_edge integer[] := array_fill(0, array[greatest(cardinality(tails), 1)]);
+    visited integer[] := no_node;
+    lowest integer[] := no_node;
+    found integer[] := no_node;
+    path integer[] := no_node;
+    waiting integer[] := no_node;
+    visits integer := 0;
+    depth integer;
+    waits integer := 0;
+    components integer := 0;
+    here integer;
+    edge integer;
+    there integer;
+begin
+    for edge in reverse cardinality(tails)..1 loop
+        next_edge[edge] := first_edge[tails[edge]];
+        first_edge[tails[edge]] := edge;
+    end loop;
+    -- Tarjan (1972), Depth-first search and linear graph algorithms; with a path of its own instead of recursion.
+    for start in 1..nodes loop
+        if visited[start] > 0 then
+            continue;
+        end if;
+        depth := 1;
+        path[1] := start;
+        while depth > 0 loop
+            here := path[depth];
+            if visited[here] = 0 then
+                visits := visits + 1;
+                visited[here] := visits;
+                lowest[here] := visits;
+                waits := waits + 1;
+                waiting[waits] := here;
+            end if;
+            edge := first_edge[here];
+            if edge > 0 then
+                first_edge[here] := next_edge[edge];
+                there := heads[edge];
+                if visited[there] = 0 then
+                    depth := depth + 1;
+                    path[depth] := there;
+                elsif found[there] = 0 then
+                    lowest[here] := least(lowest[here], visited[there]);
+                end if;
+                continue;
+            end if;
+            if lowest[here] = visited[here] then
+                components := components + 1;
+                loop
+                    there := waiting[waits];
+                    waits := waits - 1;
+                    found[there] := components;
+                    exit when there = here;
+                end loop;
+            end if;
+            depth := depth - 1;
+            if depth > 0 then
+                lowest[path[depth]] := least(lowest[path[depth]], lowest[here]);
+            end if;
+        end loop;
+    end loop;
+    return query select numbers.one, found[numbers.one] from generate_series(1, nodes) as numbers (one);
+end
+$$;
+comment on function ops.strong_components is
+    'Nodes 1, 2, ... of a directed graph, each with the number of its strongly connected component. tails, heads: of '
+    'its edges.';
+"""
+
 # Of whom an invite speaks, and whose records have come since: what the headline of this moment looks up.
 LOOK_UPS = """
 create index users_by_email_key on raw.users (email_key);
@@ -143,7 +223,8 @@ returns table (
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 -- A plan is made once for each session. Look-ups into tables are lateral, so nested loops whatever is switched off;
--- what has arrived is joined with itself by hashing, however few rows the planner expects of it.
+-- what has arrived is joined with itself by hashing, however few rows the planner expects of it, which come in arrays
+-- for that: of a load it would expect as many as of the average one, and make room for them.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_nestloop = off set jit = off
 as $$
 #variable_conflict use_column
@@ -156,6 +237,8 @@ declare
     since bigint[];
     come_due bigint[];
     hidden bigint[];
+    most constant bigint := 200000;
+    waiting bigint;
 begin
     if to_regclass('marts.viral_headline') is not null then
         select * into headline from marts.viral_headline;
@@ -170,9 +253,13 @@ begin
     end if;
     first_on := last_on - headline.viral_window_days + 1;
     horizon := make_interval(hours => 24 * headline.viral_horizon_days);
-    select coalesce(array_agg(load_id), '{}') into since
+    select coalesce(array_agg(load_id), '{}'), coalesce(sum(inserted), 0) into since, waiting
     from raw.loads
     where published_build_id is null and status in ('loaded', 'accepted') and feed in ('users', 'viral_actions');
+    if waiting > most then
+        raise exception '% records have come since the published build: more than can be looked at in a moment', waiting
+            using hint = 'Run: marketing build';
+    end if;
     select coalesce(array_agg(load_id), '{}') into come_due
     from raw.loads
     where
@@ -192,13 +279,13 @@ begin
         select load_id, headline.as_of as after_at from unnest(come_due) as loads (load_id)
     ),
     arrived as (
-        select distinct users.user_id
+        select distinct arrived.user_id
         from loads
         cross join lateral (
-            select users.user_id from raw.users
+            select array_agg(users.user_id) as user_ids from raw.users
             where users.load_id = loads.load_id and users.signed_up_at > loads.after_at
-            offset 0
-        ) as users
+        ) as found
+        cross join lateral unnest(found.user_ids) as arrived (user_id)
     ),
     new_users as materialized (
         select
@@ -225,15 +312,17 @@ begin
             ) as previous_at
         from loads
         cross join lateral (
+            select array_agg(actions) as found from raw.viral_actions as actions
+            where
+                actions.load_id = loads.load_id and actions.action_type = 'invite_sent'
+                and actions.occurred_at <= at and actions.occurred_at > loads.after_at
+        ) as of_load
+        cross join lateral (
             select
                 coalesce(actions.invite_id, actions.event_id) as invite_id, actions.event_id,
                 actions.actor_id as inviter_id, actions.recipient_key, actions.recipient_mailbox_key,
                 actions.occurred_at as sent_at
-            from raw.viral_actions as actions
-            where
-                actions.load_id = loads.load_id and actions.action_type = 'invite_sent'
-                and actions.occurred_at <= at and actions.occurred_at > loads.after_at
-            offset 0
+            from unnest(of_load.found) as actions
         ) as sends
     ),
     -- Most were sent to nobody who has joined: those decide nothing yet. Whoever joined after an invite that no build
@@ -475,5 +564,5 @@ grant execute on function ops.viral_coefficient_now to analyst, auditor;
 
 
 def upgrade() -> None:
-    for statement in (FITS, EVENTS, LOOK_UPS, NOW):
+    for statement in (FITS, EVENTS, COMPONENTS, LOOK_UPS, NOW):
         op.execute(statement)
