@@ -27,6 +27,7 @@ insert into raw.loads (feed, source, checksum, records_read, inserted, earliest_
 values (%(feed)s, 'benchmark', %(name)s, %(rows)s, %(rows)s, now() - interval '365 days', now(), now())
 returning load_id
 """
+COUNT = "update raw.loads set records_read = %(rows)s, inserted = %(rows)s where load_id = %(load)s"
 # Who of the first N had joined at an age in days, and the reverse.
 FUNCTIONS = f"""
 create schema benchmark;
@@ -89,7 +90,7 @@ select
     %(load)s
 from joiners
 """
-SENDS = """
+SENDS = f"""
 create temp table sends on commit drop as
 select
     invite_id as key, 'u-' || parent_number as actor, md5('mail' || number) as recipient,
@@ -117,7 +118,7 @@ select
 from (
     select
         number, age, random() as kind,
-        benchmark.block(age + 0.1 + 20 * random() ^ 2, %(users)s) + ({block} * random() ^ 2)::integer as sender
+        benchmark.block(age + 0.1 + 20 * random() ^ 2, %(users)s) + ({BLOCK} * random() ^ 2)::integer as sender
     from (
         select
             number,
@@ -132,7 +133,7 @@ from sends
 where random() < 0.02;
 
 delete from sends where sent_at > %(end)s
-""".format(block=BLOCK)
+"""
 ACTIONS = """
 insert into raw.viral_actions (
     event_id, action_type, actor_id, recipient_key, recipient_mailbox_key, recipient_is_disposable, key_version,
@@ -182,7 +183,7 @@ left join unnest(%(invites)s::text[], %(recipients)s::text[]) with ordinality
     on place * 2 = number
 """
 # Sends, openings and rewards as 23 : 12 : 5.
-ARRIVING_ACTIONS = """
+ARRIVING_ACTIONS = f"""
 insert into raw.viral_actions (
     event_id, action_type, actor_id, recipient_key, recipient_mailbox_key, key_version, invite_id, reward_cents,
     occurred_at, load_id
@@ -190,15 +191,18 @@ insert into raw.viral_actions (
 select
     md5(%(name)s || 'event' || number),
     case
-        when number %% 40 < 23 then 'invite_sent' when number %% 40 < 35 then 'invite_opened' else 'reward_granted'
+        when kind < 23 then 'invite_sent' when kind < 35 then 'invite_opened' else 'reward_granted'
     end,
     'u-' || sender, md5(%(name)s || 'to' || number), md5(%(name)s || 'to' || number), 1,
-    md5(%(name)s || 'invite' || number), case when number %% 40 >= 35 then 2500 end, now(), %(load)s
+    md5(%(name)s || 'invite' || number), case when kind >= 35 then 2500 end, now(), %(load)s
 from (
-    select number, benchmark.block(0.1 + 20 * random(), %(all_users)s) + ({block} * random() ^ 2)::integer as sender
+    select
+        number,
+        random() * 40 as kind,
+        benchmark.block(0.1 + 20 * random(), %(all_users)s) + ({BLOCK} * random() ^ 2)::integer as sender
     from generate_series(1, %(actions)s) as numbers (number)
 ) as drawn
-""".format(block=BLOCK)
+"""
 PENDING = """
 select invite_id, recipient_key from marts.fct_invites where outcome = 'pending' order by md5(invite_id) limit %s
 """
@@ -285,5 +289,7 @@ def load(connection: psycopg.Connection, feed: str, statement: str, given: dict[
     """Insert the rows of a statement as a load of the feed; returns their number."""
     load_id = connection.execute(LOAD, given | {"feed": feed, "rows": 0}).fetchone()[0]
     rows = connection.execute(statement, given | {"load": load_id}).rowcount
-    connection.execute("update raw.loads set records_read = %s, inserted = %s where load_id = %s", [rows, rows, load_id])
+    connection.execute(
+        "update raw.loads set records_read = %s, inserted = %s where load_id = %s", [rows, rows, load_id]
+    )
     return rows

@@ -15,9 +15,8 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +52,9 @@ NOW = "select * from ops.viral_coefficient_now()"
 READERS = 8
 TAILS = (0, 100, 1_000, 10_000)
 SECONDS = 15
-LOADS_PER_SECOND = 20
 EVENTS_OF_A_LOAD = 20
-ASKS_PER_SECOND = 10
-"""Of a reader who looks again and again, as a dashboard does."""
+# Readers, seconds from one question of theirs to the next, loads a second.
+SCENES = ((1, 0, 20), (READERS, 0.1, 2), (READERS, 0.1, 20), (READERS, 0, 2), (READERS, 0, 20))
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class Bench:
         self._project = Project(ROOT, home)
         self._policy = Policy.load(ROOT / "dbt_project.yml", os.environ)
         self._settle()
-        self._meter = Meter(self.warehouse)
+        self.meter = Meter(self.warehouse)
         self.world = World(self.warehouse, users)
         self.slowest: Counter[str] = Counter()
 
@@ -91,10 +89,10 @@ class Bench:
                 costs[name] = self._dbt(session, selection, "--exclude", *before, "no_such_model")
                 before.append(selection)
             costs["the other models before the fits"] = self._dbt(session, *VIRAL, "--exclude", *before, *FITTED)
-            costs["fits"] = self._meter.cost(lambda: viral_fits.fit_build(self.warehouse, self._policy))
+            costs["fits"] = self.meter.cost(lambda: viral_fits.fit_build(self.warehouse, self._policy))
             costs["models after the fits"] = self._dbt(session, VIRAL_FITTED)
             self._all_others(session, VIRAL)
-            costs["publication of everything"] = self._meter.cost(session.publish)
+            costs["publication of everything"] = self.meter.cost(session.publish)
         return costs
 
     def build(self) -> Delta:
@@ -122,7 +120,7 @@ class Bench:
     def refresh(self) -> Cost:
         """Cost of REFRESH MATERIALIZED VIEW CONCURRENTLY."""
         self._checkpoint()
-        return self._meter.cost(
+        return self.meter.cost(
             lambda: self._execute("refresh materialized view concurrently benchmark.viral_coefficient_daily")
         )
 
@@ -143,7 +141,7 @@ class Bench:
     def _delta(self, session: BuildSession) -> Delta:
         models = self._dbt(session, *VIRAL, "--exclude", VIEWS, *FITTED)
         self._checkpoint()
-        fits = self._meter.cost(lambda: viral_fits.fit_build(self.warehouse, self._policy))
+        fits = self.meter.cost(lambda: viral_fits.fit_build(self.warehouse, self._policy))
         fitted = self._dbt(session, VIRAL_FITTED)
         self._all_others(session, [*VIRAL, VIEWS])
         ours = {
@@ -157,9 +155,11 @@ class Bench:
         return Delta(models, fits, fitted, published)
 
     def _all_others(self, session: BuildSession, done: Sequence[str]) -> None:
+        viral_only = self.slowest.copy()
         self._dbt(session, "*", "--exclude", *done, *FITTED)
         attribution_fits.fit_build(self.warehouse, self._policy)
         self._dbt(session, *FITTED, "--exclude", VIRAL_FITTED)
+        self.slowest = viral_only
 
     def _dbt(self, session: BuildSession, *selection: str) -> Cost:
         def invoke() -> None:
@@ -170,7 +170,7 @@ class Bench:
                 raise SystemExit("\n".join(f"{failure.name}: {failure.message}" for failure in invocation.failures))
 
         self._checkpoint()
-        cost = self._meter.cost(invoke)
+        cost = self.meter.cost(invoke)
         results = json.loads((self._home / "dbt" / "target" / "run_results.json").read_text())["results"]
         for result in results:
             self.slowest[result["unique_id"].split(".")[-1]] += result["execution_time"]
@@ -193,7 +193,7 @@ class Bench:
 
         with self.warehouse.connect() as connection:
             rows = {name: {"rows": count} for name, count in published_rows(connection).items()}
-        cost = self._meter.cost(bring)
+        cost = self.meter.cost(bring)
         session.ended = session.ended or last
         return cost
 
@@ -234,19 +234,19 @@ def asked(url: str, seconds: float, pause: float, seed: int) -> list[float]:
     return took
 
 
-def arrive(url: str, users: int, name: str, seconds: float) -> tuple[int, int]:
-    """Loads of 1 to 20 events, so many a second; returns how many loads and events."""
+def arrive(url: str, users: int, name: str, seconds: float, rate: float) -> int:
+    """Loads of 1 to 20 events, so many a second; returns how many events came."""
     draw = random.Random(name)
     loads = events = 0
     with psycopg.connect(url, autocommit=True) as connection:
         arrivals = Arrivals(connection, users, name)
         start = time.perf_counter()
-        while (now := time.perf_counter() - start) < seconds:
+        while time.perf_counter() - start < seconds:
             count = draw.randint(1, EVENTS_OF_A_LOAD)
             arrivals.load(count)
             loads, events = loads + 1, events + count
-            time.sleep(max(0, loads / LOADS_PER_SECOND - (time.perf_counter() - start)))
-    return loads, events
+            time.sleep(max(0, loads / rate - (time.perf_counter() - start)))
+    return events
 
 
 def seen_after(url: str, users: int, name: str, times: int) -> list[float]:
@@ -254,7 +254,6 @@ def seen_after(url: str, users: int, name: str, times: int) -> list[float]:
     took = []
     with psycopg.connect(url, autocommit=True) as writer, psycopg.connect(url, autocommit=True) as reader:
         arrivals = Arrivals(writer, users, name)
-        reader.execute("set plan_cache_mode = auto")
         for _ in range(times):
             before = _row(reader, NOW).users_since
             while not arrivals.load(2):
@@ -267,45 +266,64 @@ def seen_after(url: str, users: int, name: str, times: int) -> list[float]:
     return took
 
 
-def told(name: str, took: Sequence[float]) -> None:
-    """Print a line of latencies."""
-    p50, p99 = np.percentile(took, [50, 99])
-    print(f"{name:<70}{len(took):>8,}{p50:>9.1f}{p99:>9.1f}{max(took):>9.1f}", flush=True)
-
-
 def headline(bench: Bench) -> None:
-    """Latency of the headline of now: alone, with readers and arrivals, with longer and longer tails."""
-    url, users = bench.warehouse.url, bench.users
-    print(f"\n{'the headline of now, ms':<70}{'answers':>8}{'p50':>9}{'p99':>9}{'max':>9}")
-    with multiprocessing.get_context("spawn").Pool(READERS + 2) as pool:
-        told("1 reader, nothing new", pool.apply(asked, (url, SECONDS / 3, 0, 0)))
-        for readers, pause, what in (
-            (1, 0, "1 reader without a pause"),
-            (READERS, 1 / ASKS_PER_SECOND, f"{READERS} readers, {ASKS_PER_SECOND} times a second each"),
-            (READERS, 0, f"{READERS} readers without a pause"),
-        ):
-            arriving = pool.apply_async(arrive, (url, users, f"beside {readers} {pause}", SECONDS + 1))
-            readings = [pool.apply_async(asked, (url, SECONDS, pause, seed)) for seed in range(readers)]
-            took = [one for reading in readings for one in reading.get()]
-            loads, events = arriving.get()
-            told(f"{what}; {loads} loads, {events:,} events arrive", took)
-        told("from a commit to the answer that shows it", pool.apply(seen_after, (url, users, "seen", 100)))
-        readings = [pool.apply_async(asked, (url, SECONDS, 1 / ASKS_PER_SECOND, seed)) for seed in range(READERS)]
-        beside = pool.apply(seen_after, (url, users, "seen beside", 100))
-        for reading in readings:
-            reading.get()
-        told(f"  beside {READERS} readers, {ASKS_PER_SECOND} times a second each", beside)
-        show_difference("after what has arrived", *bench.compare_headline())
+    """Latency of the headline of now: beside readers and arrivals, each time after a build, and with longer tails."""
+    print(f"\n{'the headline of now, ms':<70}{'answers':>8}{'p50':>9}{'p99':>9}{'max':>9}{'CPU':>9}")
+    # Forked: each reader would have to import dbt and Dagster otherwise, beside what is measured.
+    with multiprocessing.get_context("fork").Pool(READERS + 2) as pool:
+        for readers, pause, rate in SCENES:
+            beside_arrivals(bench, pool, readers, pause, rate)
+        show_difference("after what arrived", *bench.compare_headline())
         before = 0
         for tail in TAILS:
-            if tail:
-                with bench.warehouse.connect(autocommit=True) as connection:
-                    arrivals = Arrivals(connection, users, f"tail {tail}")
-                    for start in range(before, tail, 100):
-                        arrivals.load(min(100, tail - start))
-                before = tail
-            told(f"1 reader, {tail:,} events that no build has seen", pool.apply(asked, (url, SECONDS / 3, 0, 0)))
+            with bench.warehouse.connect(autocommit=True) as connection:
+                arrivals = Arrivals(connection, bench.users, f"tail {tail}")
+                for start in range(before, tail, EVENTS_OF_A_LOAD):
+                    arrivals.load(min(EVENTS_OF_A_LOAD, tail - start))
+            before = tail
+            answers(bench, f"1 reader, {tail:,} events that no build has seen", lambda: pool.apply(asked, alone(bench)))
     show_difference(f"after {before:,} events", *bench.compare_headline())
+
+
+def alone(bench: Bench) -> tuple[Any, ...]:
+    """What one reader is told who asks for a few seconds without a pause."""
+    return bench.warehouse.url, SECONDS / 3, 0, 0
+
+
+def beside_arrivals(bench: Bench, pool: Any, readers: int, pause: float, rate: float) -> None:
+    """So many readers while so many loads come a second, from a build on; and what it takes to see a commit."""
+    url = bench.warehouse.url
+    bench.compare_headline()
+    scene = f"{readers} reader{'s' * (readers > 1)}{f', {1 / pause:.0f} times a second each' if pause else ''}"
+    arrived = []
+
+    def read() -> list[float]:
+        arriving = pool.apply_async(arrive, (url, bench.users, f"{scene} {rate}", SECONDS + 1, rate))
+        readings = [pool.apply_async(asked, (url, SECONDS, pause, seed)) for seed in range(readers)]
+        took = [one for reading in readings for one in reading.get()]
+        arrived.append(arriving.get())
+        return took
+
+    answers(bench, f"{scene}; {rate} loads a second", read)
+    readings = [pool.apply_async(asked, (url, SECONDS / 3, pause, seed)) for seed in range(readers)]
+    seen = pool.apply(seen_after, (url, bench.users, f"seen {scene} {rate}", 50))
+    for reading in readings:
+        reading.get()
+    told(f"  after these {arrived[0]:,} events, from a commit to the answer that shows it", seen)
+
+
+def answers(bench: Bench, name: str, ask: Callable[[], list[float]]) -> None:
+    """Print a line of latencies, with the server's CPU for each answer, arrivals' included."""
+    took: list[float] = []
+    cost = bench.meter.cost(lambda: took.extend(ask()))
+    told(name, took, cost.server * 1000 / len(took))
+
+
+def told(name: str, took: Sequence[float], server: float | None = None) -> None:
+    """Print a line of latencies."""
+    p50, p99 = np.percentile(took, [50, 99])
+    cpu = "" if server is None else f"{server:>9.1f}"
+    print(f"{name:<70}{len(took):>8,}{p50:>9.1f}{p99:>9.1f}{max(took):>9.1f}{cpu}", flush=True)
 
 
 def show_difference(name: str, now: Any, built: Any) -> None:
@@ -321,7 +339,6 @@ def show_difference(name: str, now: Any, built: Any) -> None:
 
 def measure(bench: Bench) -> None:
     """Everything, printed as it is found."""
-    started = datetime.now()
     heading(f"\n{bench.users:,} users")
     parts = bench.first_build()
     for name, cost in parts.items():
@@ -347,7 +364,6 @@ def measure(bench: Bench) -> None:
         row("  all of that", delta.models + delta.fits + delta.fitted + delta.published, view)
         bench.show_slowest(12)
     headline(bench)
-    print(f"{(datetime.now() - started).seconds:,} s in all")
 
 
 def main() -> None:

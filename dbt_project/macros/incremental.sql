@@ -126,3 +126,9 @@
         vacuum (analyze) {{ this }}
     {%- endif -%}
 {%- endmacro %}
+
+{# Of a CTE that is a large table: PostgreSQL would write it out as soon as it is named twice, and find nothing by an
+   index any more. #}
+{% macro not_materialized() -%}
+    not materialized
+{%- endmacro %}

@@ -60,15 +60,15 @@
     make_interval(hours => least(7 * 24, {{ policy('viral_horizon_days') }}::integer * 12))
 {%- endmacro %}
 
-{# The strongly connected components of a graph, as rows of node and component: each node of it reaches each other one.
-   edges: a relation with a row per edge; tail, head: its columns of whole numbers from 1 up. #}
-{% macro strong_components(edges, tail, head) -%}
-    {{ return(adapter.dispatch('strong_components', 'marketing_automation')(edges, tail, head)) }}
+{# The edges of a graph that lie on a cycle, as rows of edge. edges: a relation with a row per edge; edge: its column that
+   numbers them from 1 up; tail, head: the columns that say from where to where, in whole numbers from 1 up. #}
+{% macro edges_in_cycles(edges, edge, tail, head) -%}
+    {{ return(adapter.dispatch('edges_in_cycles', 'marketing_automation')(edges, edge, tail, head)) }}
 {%- endmacro %}
 
-{% macro postgres__strong_components(edges, tail, head) -%}
-    ops.strong_components(
-            (select coalesce(array_agg({{ tail }} order by {{ tail }}, {{ head }}), '{}') from {{ edges }}),
-            (select coalesce(array_agg({{ head }} order by {{ tail }}, {{ head }}), '{}') from {{ edges }})
+{% macro postgres__edges_in_cycles(edges, edge, tail, head) -%}
+    ops.edges_in_cycles(
+            (select coalesce(array_agg({{ tail }} order by {{ edge }}), '{}') from {{ edges }}),
+            (select coalesce(array_agg({{ head }} order by {{ edge }}), '{}') from {{ edges }})
         )
 {%- endmacro %}

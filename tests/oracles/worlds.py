@@ -32,6 +32,8 @@ COUNTS: dict[str, int] = {
     "attribution_truth": 3,
 }
 """Records of each feed in a world of the usual size, 5 people."""
+REFERRAL_COUNTS: dict[str, int] = {"users": 24, "viral_actions": 48, "conversions": 8}
+"""The same of a world of referrals, 8 people."""
 
 DAYS_BEFORE = (-1, 0, 1, 5, 6, 7, 8, 29, 30, 31, 35, 36, 37, 60, 61, 65, 66, 119, 120, 121)
 """Days between an instant and as_of: many pairs lie 1, 7, 30 or 60 days apart, some after as_of."""
@@ -39,6 +41,8 @@ SETTLED_AFTER = timedelta(days=2)
 """Days after which nothing of a world lies in the future any more."""
 EARLY_DAYS, LATE_DAYS = (30, 31, 35, 36, 60, 61, 65), (0, 1, 5, 6, 7, 29, 30, 31)
 """Most users with an even number join early and invite; those with an odd one join late, invited."""
+JOIN_DAYS, SEND_DAYS = (1, 2, 5, 29, 30, 31, 35, 40, 59, 60), (61, 62, 65, 70)
+"""In a world of referrals the invites that users name were sent before anybody joined, and people join in any order."""
 RATE_DAYS = (8, 37, 66, 120)
 """Days with an exchange rate: far enough apart for conversions at its greatest age and just beyond."""
 HOURS = (timedelta(hours=12), timedelta(hours=23, minutes=59, seconds=59, microseconds=999_999))
@@ -69,6 +73,14 @@ POLICIES: tuple[dict[str, Any], ...] = (
     {"attribution_model": "time_decay", "campaign_conversion_window_days": 7, "viral_horizon_days": 7},
 )
 """Overrides of dbt's vars worth meeting; all of them also lower the least number of users of the headline K."""
+
+REFERRAL_POLICIES: tuple[dict[str, Any], ...] = (
+    {},
+    {"viral_burst_joins": 1, "viral_burst_hours": 720},
+    {"viral_burst_joins": 1, "viral_burst_hours": 48, "invite_credit": "first"},
+    {"invite_window_days": 7, "viral_horizon_days": 7},
+)
+"""The same of a world of referrals: in half of them two joins of one inviter are soon a burst."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,24 @@ def world(
             records = list(_with_clashes(records, feed, Random(f"{seed}/{feed}"), as_of, people))
         feeds[feed] = records
     return World(feeds, built_at, overrides)
+
+
+def referral_world(seed: int, *, counts: Mapping[str, int] = REFERRAL_COUNTS, people: int = 8) -> World:
+    """A world in which nearly everybody joins by somebody's invite: late records open and close rings, make and unmake
+    bursts, and move whole subtrees from one root to another.
+
+    Best dealt out with about half of the records in the first batch. settled, as `world` has it; but in one world of
+    four a later version says of some users that they join after as_of.
+    """
+    luck = Random(f"{seed}/referrals")
+    may_leave = luck.random() < 0.25
+    as_of = luck.choice((datetime(2026, 3, 15, tzinfo=UTC), datetime(2026, 3, 15, 7, 30, 0, 1, tzinfo=UTC)))
+    overrides = {"viral_min_users": 1, "super_connector_threshold": 2} | luck.choice(REFERRAL_POLICIES)
+    feeds = {
+        feed: [_ReferralDraw(f"{seed}/{feed}/{n}", n, as_of, people, may_leave).record(feed) for n in range(count)]
+        for feed, count in counts.items()
+    }
+    return World(feeds, as_of + SETTLED_AFTER, overrides)
 
 
 def worlds(
@@ -352,6 +382,43 @@ class _Draw:
         if self._luck.random() < 0.1:
             return f"{(moment + timedelta(hours=2)).replace(tzinfo=None).isoformat()}+02:00"
         return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+class _ReferralDraw(_Draw):
+    """One record of a world of referrals: the first version of each person, then changes of it; the first invites are
+    what people name, and go to nobody who joins otherwise."""
+
+    def __init__(self, seed: str, n: int, as_of: datetime, people: int, may_leave: bool) -> None:
+        super().__init__(seed, n, as_of, people)
+        self._may_leave = may_leave
+
+    def _users(self) -> dict[str, Any]:
+        number, is_first = self._n % self._people, self._n < self._people
+        drawn = self._luck.random()
+        leaves = self._may_leave and not is_first and drawn > 0.7
+        return {
+            "user_id": f"u{number}",
+            "email": self._address(number if is_first or drawn < 0.5 else None),
+            "signed_up_at": self._time((-7,) if leaves else JOIN_DAYS),
+            "user_type": self._luck.choice((None, "supplier", "couple")),
+            "invite_id": self._invite_id() if self._luck.random() < 0.85 else None,
+            "updated_at": None if is_first else self._time(JOIN_DAYS),
+        }
+
+    def _viral_actions(self) -> dict[str, Any]:
+        is_named, action = self._n < 2 * self._people, super()._viral_actions()
+        if not is_named and self._luck.random() < 0.7:
+            return action
+        return action | {
+            "action_type": "invite_sent",
+            "actor_id": self._user_id(),
+            "recipient_email": f"nobody{self._n}@mail.example",
+            "invite_id": f"i{self._n}" if is_named else self._invite_id(),
+            "occurred_at": self._time(SEND_DAYS),
+        }
+
+    def _invite_id(self) -> str:
+        return f"i{self._luck.randrange(2 * self._people)}"
 
 
 def _name(prefix: str, n: int) -> str:

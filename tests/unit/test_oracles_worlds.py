@@ -16,8 +16,9 @@ from tests.oracles.journeys import touches_of
 from tests.oracles.money import Rates, conversions_of
 from tests.oracles.oracle import GRAINS, held_out, marts_of, trimmed_lower
 from tests.oracles.policy import MODELS, policy_of
-from tests.oracles.viral import referrals_of
-from tests.oracles.worlds import World, arrivals, together, world, worlds, write_feeds
+from tests.oracles.viral import Referrals, referrals_of
+from tests.oracles.viral_marts import generations_of
+from tests.oracles.worlds import World, arrivals, referral_world, together, world, worlds, write_feeds
 
 POLICY = policy_of(Path(__file__).parents[2] / "dbt_project.yml")
 LAWS = settings(max_examples=60, deadline=None)
@@ -156,6 +157,48 @@ def test_the_worlds_hold_every_kind_of_trouble() -> None:
     outcomes = {"self", "already_a_user", "duplicate", "credited", "other_inviter_credited", "pending", "expired"}
     assert outcomes <= seen.keys()
     assert {"campaign_conversion_rate met", "campaign_conversion_rate missed"} <= seen.keys()
+
+
+def told(referrals: Referrals) -> dict[str, dict[str, object]]:
+    """What a late record can change, each by user or invite."""
+    joins = referrals.joins
+    return {
+        "inviter": {user_id: join.invite.actor_id for user_id, join in joins.items()},
+        "ring": {user_id: join.rejected == "ring" for user_id, join in joins.items()},
+        "self": {user_id: join.rejected == "self" for user_id, join in joins.items()},
+        "burst": {user_id: join.is_burst for user_id, join in joins.items()},
+        "inviter is a user": {user_id: join.inviter is not None for user_id, join in joins.items()},
+        "root": {user_id: root for user_id, (root, _steps) in generations_of(referrals).items()},
+        "mailbox": {user_id: user.mailbox for user_id, user in referrals.users.items()},
+        "pair": {key: (invite.actor_id, invite.recipient) for key, invite in referrals.invites.items()},
+        "opening": {key: referrals.opened.get(key) for key in referrals.invites},
+        "outcome": dict(referrals.outcomes),
+    }
+
+
+def test_late_records_change_referrals_in_every_way() -> None:
+    """Prevents worlds in which an incremental build has nothing to do but add: what was known changes as well, also
+    where nothing of the user's own has changed."""
+    seen: Counter = Counter()
+    for seed in range(60):
+        drawn, before = referral_world(seed), None
+        batches = arrivals(drawn.feeds, Random(seed), 4, first=0.5)
+        for number in range(len(batches)):
+            feeds, policy = together(batches[: number + 1]), POLICY | drawn.overrides
+            now = told(referrals_of(feeds, drawn.as_of, policy, json_fingerprint, trimmed_lower))
+            for name in now if before else ():
+                for key in before[name].keys() & now[name].keys():
+                    if before[name][key] != now[name][key]:
+                        own = before["inviter"].get(key) == now["inviter"].get(key)
+                        seen[name, now[name][key] if isinstance(now[name][key], bool) else None, own] += 1
+                seen[name, "gone"] += len(before[name].keys() - now[name].keys())
+            before = now
+    for name in ("ring", "burst", "self", "inviter is a user"):
+        assert seen[name, True, True] >= 5, name
+        assert seen[name, False, True] >= 5, name
+    assert seen["root", None, True] >= 20
+    assert min(seen[name, "gone"] for name in ("mailbox", "inviter")) >= 5
+    assert min(sum(seen[name, None, own] for own in (True, False)) for name in ("mailbox", "pair", "opening")) >= 20
 
 
 def test_a_world_with_fewer_records_keeps_the_others() -> None:

@@ -7,7 +7,7 @@
 
 with
 
-sends as (
+sends as {{ not_materialized() }} (
 
     select * from {{ ref('int_invites_sent') }}
 

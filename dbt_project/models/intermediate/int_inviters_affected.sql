@@ -13,13 +13,13 @@
 
     with
 
-    matched as (
+    matched as {{ not_materialized() }} (
 
         select * from {{ matched }}
 
     ),
 
-    standing as (
+    standing as {{ not_materialized() }} (
 
         select * from {{ published('fct_referrals') }}
 

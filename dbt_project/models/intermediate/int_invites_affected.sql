@@ -11,7 +11,7 @@
 
     with
 
-    invites as (
+    invites as {{ not_materialized() }} (
 
         select * from {{ ref('int_invites_counted') }}
 
@@ -35,7 +35,7 @@
 
     ),
 
-    users as (
+    users as {{ not_materialized() }} (
 
         select * from {{ ref('int_users') }}
 
@@ -49,12 +49,19 @@
 
     affected as (
 
-        select invites.invite_id
+        select found.invite_id
         from pairs
-        inner join invites
-            on
-                pairs.inviter_id = invites.inviter_id
-                and pairs.recipient_key = invites.recipient_key
+        cross join lateral (
+
+            select known.invite_id
+            from {{ ref('int_invites_counted') }} as known
+            where
+                known.inviter_id = pairs.inviter_id
+                and known.recipient_key = pairs.recipient_key
+            order by known.invite_id
+            offset 0
+
+        ) as found
 
         union
 

@@ -13,23 +13,39 @@
 }}
 {%- set affected = ref('int_invite_pairs_affected') %}
 {%- set opened = ref('int_invites_opened') %}
+{%- set sent = ref('int_invites_sent') %}
 {%- set window = days(policy('invite_window_days')) %}
 
 with recursive
 
 sends as (
 
-    select known.* from {{ ref('int_invites_sent') }} as known
     {% if is_incremental() %}
-        inner join {{ affected }} as changed
-            on
+
+        -- A look-up each: a join on two columns would be expected to find next to nothing.
+        select found.*
+        from {{ affected }} as changed
+        cross join lateral (
+
+            select known.*
+            from {{ sent }} as known
+            where
                 known.inviter_id = changed.inviter_id
                 and known.recipient_key = changed.recipient_key
+            order by known.invite_id
+            offset 0
+
+        ) as found
+
+    {% else %}
+
+        select * from {{ sent }}
+
     {% endif %}
 
 ),
 
-users as (
+users as {{ not_materialized() }} (
 
     select * from {{ ref('int_users') }}
 

@@ -21,16 +21,23 @@ pairs as (
 
 invites as (
 
-    select invites.*
-    from {{ ref('int_invites_counted') }} as invites
-    inner join pairs
-        on
-            invites.inviter_id = pairs.inviter_id
-            and invites.recipient_key = pairs.recipient_key
+    select found.invite_id
+    from pairs
+    cross join lateral (
+
+        select known.invite_id
+        from {{ ref('int_invites_counted') }} as known
+        where
+            known.inviter_id = pairs.inviter_id
+            and known.recipient_key = pairs.recipient_key
+        order by known.invite_id
+        offset 0
+
+    ) as found
 
 ),
 
-users as (
+users as {{ not_materialized() }} (
 
     select * from {{ ref('int_users') }}
 

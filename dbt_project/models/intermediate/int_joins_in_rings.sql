@@ -7,7 +7,7 @@
 
 with recursive
 
-joins as (
+joins as {{ not_materialized() }} (
 
     select * from {{ ref('int_joins_matched') }}
     where mailbox_key <> inviter_mailbox_key
@@ -75,7 +75,8 @@ edges as (
     select
         joins.user_id,
         inviters.node as inviter_node,
-        invitees.node as invitee_node
+        invitees.node as invitee_node,
+        row_number() over (order by {{ by_code_point('joins.user_id') }})::integer as edge
     from joins
     inner join numbered as inviters
         on joins.inviter_mailbox_key = inviters.mailbox_key
@@ -84,17 +85,13 @@ edges as (
 
 ),
 
-components as (
+in_cycles as (
 
-    select * from {{ strong_components('edges', 'inviter_node', 'invitee_node') }}
+    select * from {{ edges_in_cycles('edges', 'edge', 'inviter_node', 'invitee_node') }}
 
 )
 
 select edges.user_id
-from edges
-inner join components as inviters
-    on edges.inviter_node = inviters.node
-inner join components as invitees
-    on
-        edges.invitee_node = invitees.node
-        and inviters.component = invitees.component
+from in_cycles
+inner join edges
+    on in_cycles.edge = edges.edge

@@ -17,7 +17,7 @@
 
 with
 
-everybody as (
+everybody as {{ not_materialized() }} (
 
     select * from {{ ref('int_users') }}
 
@@ -32,7 +32,7 @@ users as (
 
 ),
 
-invites as (
+invites as {{ not_materialized() }} (
 
     select * from {{ ref('int_invites_counted') }}
 

@@ -24,7 +24,7 @@ changed_conversions as (
 ),
 
 -- Read through its index by each lateral below, never as a whole.
-conversions as not materialized (
+conversions as {{ not_materialized() }} (
 
     select * from {{ ref('int_conversions') }}
     where {{ is_not_frozen('converted_on') }}

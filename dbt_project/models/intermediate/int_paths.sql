@@ -56,13 +56,13 @@ converting as (
 
 ),
 
-touches as not materialized (
+touches as {{ not_materialized() }} (
 
     select * from {{ ref('int_touchpoints') }}
 
 ),
 
-conversions as not materialized (
+conversions as {{ not_materialized() }} (
 
     select * from {{ ref('int_conversions') }}
 

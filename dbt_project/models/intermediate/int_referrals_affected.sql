@@ -15,13 +15,13 @@
 
     with recursive
 
-    standing as (
+    standing as {{ not_materialized() }} (
 
         select * from {{ standing('int_referrals') }}
 
     ),
 
-    edges as (
+    edges as {{ not_materialized() }} (
 
         select
             user_id,

@@ -100,10 +100,10 @@ comment on table ops.super_connector_events is
 
 
 # Rings of inviters: a recursive query visits each node once for each that leads to it, this one each edge once.
-COMPONENTS = """
-create function ops.strong_components(tails integer[], heads integer[])
-returns table (node integer, component integer)
+CYCLES = """
+create function ops.edges_in_cycles(tails integer[], heads integer[]) returns table (edge integer)
 language plpgsql immutable as $$
+#variable_conflict use_variable
 declare
     nodes constant integer := coalesce(
         (select max(one) from unnest(tails || heads) as ends (one)), 0
@@ -121,14 +121,14 @@ declare
     waits integer := 0;
     components integer := 0;
     here integer;
-    edge integer;
     there integer;
 begin
     for edge in reverse cardinality(tails)..1 loop
         next_edge[edge] := first_edge[tails[edge]];
         first_edge[tails[edge]] := edge;
     end loop;
-    -- Tarjan (1972), Depth-first search and linear graph algorithms; with a path of its own instead of recursion.
+    -- Strongly connected components, by Tarjan (1972), Depth-first search and linear graph algorithms; with a path of
+    -- its own instead of recursion.
     for start in 1..nodes loop
         if visited[start] > 0 then
             continue;
@@ -171,12 +171,15 @@ begin
             end if;
         end loop;
     end loop;
-    return query select numbers.one, found[numbers.one] from generate_series(1, nodes) as numbers (one);
+    return query
+    select numbers.one
+    from generate_series(1, cardinality(tails)) as numbers (one)
+    where found[tails[numbers.one]] = found[heads[numbers.one]];
 end
 $$;
-comment on function ops.strong_components is
-    'Nodes 1, 2, ... of a directed graph, each with the number of its strongly connected component. tails, heads: of '
-    'its edges.';
+comment on function ops.edges_in_cycles is
+    'Edges 1, 2, ... of a directed graph that lie on a cycle: both ends are in one strongly connected component. '
+    'tails, heads: from where to where each goes, nodes being 1, 2, ...';
 """
 
 # Of whom an invite speaks, and whose records have come since: what the headline of this moment looks up.
@@ -223,8 +226,7 @@ returns table (
 )
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp
 -- A plan is made once for each session. Look-ups into tables are lateral, so nested loops whatever is switched off;
--- what has arrived is joined with itself by hashing, however few rows the planner expects of it, which come in arrays
--- for that: of a load it would expect as many as of the average one, and make room for them.
+-- what has arrived is joined with itself by hashing, however few rows the planner expects of it.
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_nestloop = off set jit = off
 as $$
 #variable_conflict use_column
@@ -273,19 +275,16 @@ begin
     -- many rows the planner takes a load to have.
     return query
     with
-    loads as materialized (
-        select load_id, '-infinity'::timestamptz as after_at from unnest(since) as loads (load_id)
-        union all
-        select load_id, headline.as_of as after_at from unnest(come_due) as loads (load_id)
-    ),
+    -- Gathered into arrays, of which the planner expects few rows: of a load it would expect the average one, and
+    -- make room for millions.
     arrived as (
-        select distinct arrived.user_id
-        from loads
-        cross join lateral (
-            select array_agg(users.user_id) as user_ids from raw.users
-            where users.load_id = loads.load_id and users.signed_up_at > loads.after_at
+        select distinct found.user_id
+        from (
+            select unnest(array_agg(users.user_id)) as user_id from raw.users where users.load_id = any(since)
+            union all
+            select unnest(array_agg(users.user_id)) from raw.users
+            where users.load_id = any(come_due) and users.signed_up_at > headline.as_of
         ) as found
-        cross join lateral unnest(found.user_ids) as arrived (user_id)
     ),
     new_users as materialized (
         select
@@ -310,19 +309,23 @@ begin
                 partition by sends.inviter_id, sends.recipient_key
                 order by sends.sent_at, sends.event_id collate "C"
             ) as previous_at
-        from loads
-        cross join lateral (
-            select array_agg(actions) as found from raw.viral_actions as actions
-            where
-                actions.load_id = loads.load_id and actions.action_type = 'invite_sent'
-                and actions.occurred_at <= at and actions.occurred_at > loads.after_at
-        ) as of_load
-        cross join lateral (
+        from (
             select
                 coalesce(actions.invite_id, actions.event_id) as invite_id, actions.event_id,
                 actions.actor_id as inviter_id, actions.recipient_key, actions.recipient_mailbox_key,
                 actions.occurred_at as sent_at
-            from unnest(of_load.found) as actions
+            from (
+                select array_agg(actions) as actions from raw.viral_actions as actions
+                where
+                    actions.load_id = any(since) and actions.action_type = 'invite_sent'
+                    and actions.occurred_at <= at
+                union all
+                select array_agg(actions) from raw.viral_actions as actions
+                where
+                    actions.load_id = any(come_due) and actions.action_type = 'invite_sent'
+                    and actions.occurred_at <= at and actions.occurred_at > headline.as_of
+            ) as found
+            cross join lateral unnest(found.actions) as actions
         ) as sends
     ),
     -- Most were sent to nobody who has joined: those decide nothing yet. Whoever joined after an invite that no build
@@ -564,5 +567,5 @@ grant execute on function ops.viral_coefficient_now to analyst, auditor;
 
 
 def upgrade() -> None:
-    for statement in (FITS, EVENTS, COMPONENTS, LOOK_UPS, NOW):
+    for statement in (FITS, EVENTS, CYCLES, LOOK_UPS, NOW):
         op.execute(statement)
