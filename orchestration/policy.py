@@ -86,6 +86,7 @@ class Policy(BaseModel):
     viral_backtest_min_coverage: Share
     invite_window_days: Days
     invite_credit: Literal["last", "first"]
+    viral_lever_channels: Annotated[int, Field(ge=1, le=200)]
     viral_burst_joins: Count
     viral_burst_hours: Annotated[int, Field(ge=1, le=8760)]
     super_connector_threshold: Count

@@ -23,7 +23,7 @@ users as (
 
 ),
 
-invites as (
+invites as {{ not_materialized() }} (
 
     select * from {{ ref('int_invites_counted') }}
 
@@ -36,6 +36,20 @@ joins as (
 
 ),
 
+-- A channel is free text of the feed: the ones with the most invites have a name here.
+channels as (
+
+    select invites.channel
+    from invites
+    where invites.rejected_reason is null
+    group by invites.channel
+    order by
+        count(*) desc,
+        {{ by_code_point('invites.channel') }}
+    limit {{ policy('viral_lever_channels') }}
+
+),
+
 sent as (
 
     select
@@ -43,7 +57,7 @@ sent as (
         'all' as everybody,
         users.user_type,
         users.tree_group,
-        invites.channel,
+        coalesce(channels.channel, 'other') as channel,
         1 as invites,
         case when invites.opened_at is not null then 1 else 0 end as opened_invites,
         0 as joins_opened,
@@ -54,6 +68,8 @@ sent as (
         on
             users.user_id = invites.inviter_id
             and {{ is_within_horizon('invites.sent_at', 'users.joined_at') }}
+    left join channels
+        on invites.channel = channels.channel
     where invites.rejected_reason is null
 
 ),
@@ -65,7 +81,7 @@ brought as (
         'all' as everybody,
         users.user_type,
         users.tree_group,
-        invites.channel,
+        coalesce(channels.channel, 'other') as channel,
         0 as invites,
         0 as opened_invites,
         case when joins.is_within_horizon and invites.opened_at is not null then 1 else 0 end as joins_opened,
@@ -82,6 +98,8 @@ brought as (
             and joins.joined_at <= users.joined_at + {{ horizon }} + {{ half_width }}
     inner join invites
         on joins.invite_id = invites.invite_id
+    left join channels
+        on invites.channel = channels.channel
 
 ),
 
