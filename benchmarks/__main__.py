@@ -10,9 +10,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--touches", type=int, default=1_000_000, help="touchpoints of history")
     parser.add_argument("--records", type=int, default=1_000_000, help="touchpoints to ingest")
+    parser.add_argument("--users", type=int, default=100_000, help="users of the referral forest")
     parser.add_argument("--people", type=int, default=5_000, help="people of the simulated quarter to refresh")
     options = parser.parse_args()
-    for name, size in (("attribution", "touches"), ("fits", "touches"), ("ingest", "records"), ("refresh", "people")):
+    for name, size in (
+        ("attribution", "touches"),
+        ("fits", "touches"),
+        ("viral", "users"),
+        ("ingest", "records"),
+        ("refresh", "people"),
+    ):
         arguments = [sys.executable, "-m", f"benchmarks.{name}", f"--{size}", str(getattr(options, size))]
         subprocess.run(arguments, check=True)
 
