@@ -196,6 +196,11 @@ class Policy(BaseModel):
                 f"viral_lag_fit_days: found {self.viral_lag_fit_days}, expected more than "
                 f"{self.viral_horizon_days}: viral_horizon_days"
             )
+        if self.viral_backtest_days < self.viral_days_above_target:
+            found.append(
+                f"viral_backtest_days: found {self.viral_backtest_days}, expected at least "
+                f"{self.viral_days_above_target}: viral_days_above_target"
+            )
         if self.attribution_accuracy_days > self.attribution_fit_days:
             found.append(
                 f"attribution_accuracy_days: found {self.attribution_accuracy_days}, expected at most "

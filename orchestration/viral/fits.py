@@ -40,7 +40,7 @@ from .history import History
 from .intervals import cohort_intervals, dispersion, exposure_noise, pooled_interval
 from .levers import LeverCounts, levers
 from .offspring import extinction_probability, fit_offspring, k_without_top, measured_share_of_inviters
-from .replay import AGES, Cohorts, Parameters, Replay, Said, replays
+from .replay import AGES, ROUNDING, Cohorts, Parameters, Replay, Said, replays
 from .replay import cohorts as cohorts_at
 
 SEED = 1976
@@ -174,7 +174,7 @@ def intervals_of(
     in_window = np.array(
         [present.period_start_on <= on <= present.period_end_on for on, _type in days.keys], dtype=bool
     )
-    chosen = days.where(in_window & (exposure >= policy.viral_min_maturity * users))
+    chosen = days.where(in_window & (exposure >= policy.viral_min_maturity * users * (1 - ROUNDING)))
     if present.k is not None and chosen.keys:
         pooled = pooled_interval(*(part.sum(axis=0) for part in (chosen.joins, chosen.exposure, chosen.shift)))
         if pooled.low is not None:

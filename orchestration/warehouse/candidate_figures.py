@@ -38,7 +38,7 @@ SETTLED = {
     "fct_invites": """
         select count(*) as rows, count(*) filter (where outcome = 'credited') as credited
         from {table}
-        where sent_at < %(before)s - make_interval(days => invite_window_days)
+        where sent_at < (%(before)s::timestamp - make_interval(days => invite_window_days)) at time zone 'UTC'
     """,
     "viral_coefficient_daily": """
         select sum(cohort_users) as cohort_users, sum(credited_joins) as credited_joins

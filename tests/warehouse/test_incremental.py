@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from tests.engine import Engine, assert_same, policy
-from tests.oracles.worlds import World, arrivals, together, worlds
+from tests.oracles.worlds import World, arrivals, referral_world, together, worlds
 
 DAYS_BETWEEN = (0, 0, 1, 7, 30, 31)
 """Days from one build's as_of to the next: a conversion window or a horizon may close, or nothing."""
@@ -20,12 +20,18 @@ DRAWN = settings(
 )
 
 
-def arrives_in_batches(engine: Engine, drawn: World, luck: Random, batches: int) -> None:
-    """A build after each batch, as_of moving forward; each equals the oracle, the last also a full rebuild."""
-    note(f"overrides {drawn.overrides}, as of {drawn.as_of}")
+def arrives_in_batches(
+    engine: Engine, drawn: World, luck: Random, batches: int, *, first: float = 0.8, goes_on: bool = False
+) -> None:
+    """A build after each batch, as_of moving forward; each equals the oracle, the last also a full rebuild.
+
+    first: share of the first batch. goes_on: as_of begins where the world's own is, after every record: no build then
+    has a reason to look at an old load again.
+    """
     engine.empty()
-    as_of = drawn.as_of - timedelta(days=sum(gaps := [luck.choice(DAYS_BETWEEN) for _ in range(batches - 1)]))
-    arrived = arrivals(drawn.feeds, luck, batches)
+    gaps = [luck.choice(DAYS_BETWEEN) for _ in range(batches - 1)]
+    as_of = drawn.as_of if goes_on else drawn.as_of - timedelta(days=sum(gaps))
+    arrived = arrivals(drawn.feeds, luck, batches, first=first)
     with policy(drawn.overrides):
         for number, batch in enumerate(arrived):
             as_of += timedelta(days=gaps[number - 1] if number else 0)
@@ -34,7 +40,7 @@ def arrives_in_batches(engine: Engine, drawn: World, luck: Random, batches: int)
             expected = engine.expected(together(arrived[: number + 1]), as_of, drawn.overrides)
             assert_same(engine.marts(), expected, f"build {number + 1} of {batches} differs from the oracle")
         incremental = engine.marts()
-        assert engine.build(drawn.as_of, full_reason="to compare").is_full
+        assert engine.build(as_of, full_reason="to compare").is_full
     assert_same(incremental, engine.marts(), "incremental builds differ from a full one")
 
 
@@ -44,7 +50,26 @@ def test_any_order_of_arrival_ends_in_the_same_rows(
     session_engine: Engine, drawn: World, luck: Random, batches: int
 ) -> None:
     """Prevents numbers that depend on when a fact arrived."""
+    note(f"overrides {drawn.overrides}, as of {drawn.as_of}")
     arrives_in_batches(session_engine, drawn, luck, batches)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_late_referrals_end_in_the_same_rows(session_engine: Engine, seed: int) -> None:
+    """Prevents rings, bursts and subtrees that only a full rebuild would put right."""
+    late_referrals(session_engine, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(100, 140))
+def test_late_referrals_end_in_the_same_rows_in_many_worlds(session_engine: Engine, seed: int) -> None:
+    """Prevents what two worlds do not show."""
+    late_referrals(session_engine, seed)
+
+
+def late_referrals(engine: Engine, seed: int) -> None:
+    luck = Random(seed)
+    arrives_in_batches(engine, referral_world(seed), luck, luck.randint(3, 5), first=0.5, goes_on=True)
 
 
 @pytest.mark.soak
@@ -55,4 +80,5 @@ def test_any_order_of_arrival_ends_in_the_same_rows_at_length(
     session_engine: Engine, drawn: World, luck: Random, batches: int
 ) -> None:
     """Prevents what a handful of worlds does not show."""
+    note(f"overrides {drawn.overrides}, as of {drawn.as_of}")
     arrives_in_batches(session_engine, drawn, luck, batches)
