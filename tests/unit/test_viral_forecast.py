@@ -1,7 +1,6 @@
 """Joins to come: expected ones against a count by generations, intervals against futures that were simulated apart."""
 
 import math
-import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -357,15 +356,6 @@ def test_the_same_draws_give_the_same_forecast_and_no_global_randomness_moves_it
     np.random.default_rng().random()
     assert forecast(*arguments, random()).outlooks == first.outlooks
     assert forecast(*arguments, np.random.default_rng(5)).outlooks != first.outlooks
-
-
-def test_the_interval_is_there_in_a_fifth_of_a_second():
-    best = math.inf
-    for _ in range(3):
-        start = time.perf_counter()
-        forecast([400] * 120, [1000] * 120, Spread(0.8, 0.7, 0.9, MATURITY, 0.3), random())
-        best = min(best, time.perf_counter() - start)
-    assert best < 0.2
 
 
 def test_a_replay_says_what_was_said_then():
