@@ -59,6 +59,16 @@ RETURNS = """
     select min(roi_pct) as lowest_roi_pct, min(roas) as lowest_roas, min(cac_cents) as lowest_cac_cents from {table}
 """
 
+COEFFICIENTS = """
+    select
+        min(maturity) as lowest_maturity,
+        max(maturity) as highest_maturity,
+        min(least(k_observed, k_adjusted)) as lowest_k,
+        count(*) filter (where low > high or k_adjusted not between low and high) as outside_interval,
+        count(*) filter (where net_joins > credited_joins or opened_invites > invites) as parts_beyond_whole
+    from {table}
+"""
+
 # Within what bounds the values of a table lie.
 BOUNDS = {
     "fct_attribution": """
@@ -124,13 +134,98 @@ BOUNDS = {
         from given
         cross join paths
     """,
-    "viral_coefficient_daily": """
+    "viral_coefficient_daily": COEFFICIENTS,
+    "viral_coefficient_daily_by_user_type": COEFFICIENTS,
+    "viral_coefficient_weekly": COEFFICIENTS,
+    "viral_headline": """
         select
             min(maturity) as lowest_maturity,
             max(maturity) as highest_maturity,
-            min(least(k_observed, k_adjusted)) as lowest_k,
-            count(*) filter (where low > high or k_adjusted not between low and high) as outside_interval,
-            count(*) filter (where net_joins > credited_joins or opened_invites > invites) as parts_beyond_whole
+            min(viral_coefficient) as lowest_k,
+            count(*) filter (where low > high or viral_coefficient not between low and high) as outside_interval
+        from {table}
+    """,
+    "fct_referrals": """
+        select
+            count(*) filter (where joined_at <= sent_at) as early_joins,
+            count(*) filter (where is_net and (rejected_reason is not null or is_burst or is_disposable))
+                as wrongly_net,
+            count(*) filter (
+                where
+                    is_within_horizon
+                    and (rejected_reason is not null or inviter_joined_at is null or joined_at < inviter_joined_at)
+            ) as wrongly_within_horizon,
+            min(reward_cents) as lowest_cents
+        from {table}
+    """,
+    "viral_trees": """
+        select
+            min(depth) as lowest_depth,
+            count(*) filter (
+                where
+                    cardinality(users_per_generation) <> depth + 1
+                    or 0 >= any(users_per_generation)
+                    or users <> (select sum(one) from unnest(users_per_generation) as generations (one))
+            ) as uneven_trees
+        from {table}
+    """,
+    "viral_generations": """
+        select
+            min(least(generations.users, generations.brought)) as lowest_count,
+            count(*) filter (where generations.brought <> coalesce(below.users, 0)) as brought_off
+        from {table} as generations
+        left join {table} as below on generations.generation + 1 = below.generation
+    """,
+    "viral_lag_distribution": """
+        with lags as (
+            select share, lag(share) over (order by lag_hours) as share_before from {table}
+        )
+        select
+            min(share) as lowest_share,
+            max(share) as highest_share,
+            count(*) filter (where share < share_before) as falling_shares
+        from lags
+    """,
+    "viral_users_by_hour": """
+        select
+            count(*) filter (where users < 1) as empty_hours,
+            count(*) filter (where past_hour_us < 0 or past_hour_us >= users::numeric * 3600000000) as outside_hour
+        from {table}
+    """,
+    "super_connectors": """
+        select
+            count(*) filter (where net_joins > credited_joins or descendants < credited_joins) as parts_beyond_whole,
+            min(least(reward_due_cents, reward_withheld_cents, descendants_revenue_cents)) as lowest_cents
+        from {table}
+    """,
+    "viral_incentives": """
+        select
+            count(*) filter (where net_joins > credited_joins) as parts_beyond_whole,
+            min(least(rewards_due_cents, rewards_withheld_cents, rewards_granted_cents, revenue_cents, margin_cents))
+                as lowest_cents
+        from {table}
+    """,
+    "viral_spread": """
+        select
+            min(value) filter (where metric in ('extinction_probability', 'share_of_inviters_for_80_pct'))
+                as lowest_share,
+            max(value) filter (where metric in ('extinction_probability', 'share_of_inviters_for_80_pct'))
+                as highest_share,
+            count(*) filter (where low > high or value not between low and high) as outside_interval
+        from {table}
+    """,
+    "viral_levers": """
+        select
+            min(k_share) as lowest_share,
+            max(k_share) as highest_share,
+            count(*) filter (where low > high) as reversed_intervals
+        from {table}
+    """,
+    "viral_forecasts": """
+        select
+            min(least(expected_joins, expected_referred_joins, low)) as lowest_joins,
+            count(*) filter (where expected_joins not between low and high or expected_referred_joins > expected_joins)
+                as outside_interval
         from {table}
     """,
     "viral_backtest": """

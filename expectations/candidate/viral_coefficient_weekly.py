@@ -1,0 +1,12 @@
+"""candidate.viral_coefficient_weekly: K by week lies in its interval."""
+
+from orchestration.policy import Policy
+
+from ..suite import Suite
+from .coefficients import possible_coefficients
+from .tables import table_suite
+
+
+def suite(_policy: Policy) -> Suite:
+    """The suite of candidate.viral_coefficient_weekly."""
+    return table_suite("viral_coefficient_weekly", *possible_coefficients())
