@@ -89,14 +89,17 @@
     {{ day }} >= coalesce((select build.frozen_before from {{ ref('stg_build') }} as build), '-infinity'::date)
 {%- endmacro %}
 
+{# That day, as a literal for models that read what was published before it; none while no day is frozen. #}
+{% macro frozen_before() -%}
+    {%- set running = execute and flags.WHICH in ('build', 'run') -%}
+    {%- set build = run_query('select frozen_before from ops.current_build') if running else none -%}
+    {{ return(build.rows[0][0] if build and build.rows else none) }}
+{%- endmacro %}
+
 {# What was computed and, where a table is made anew, the frozen rows; an incremental one has them. #}
 {% macro with_frozen(computed, day) -%}
-    {%- set frozen_before = none -%}
-    {%- if execute and flags.WHICH in ('build', 'run') and not is_incremental() -%}
-        {%- set build = run_query('select frozen_before from ops.current_build') -%}
-        {%- set frozen_before = build.rows[0][0] if build.rows else none -%}
-    {%- endif -%}
-    {%- if frozen_before -%}
+    {%- set frozen_before = frozen_before() -%}
+    {%- if frozen_before and not is_incremental() -%}
         {%- set columns = model.columns.keys() | join(', ') -%}
 select {{ columns }} from {{ computed }}
 

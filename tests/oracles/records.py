@@ -48,3 +48,8 @@ def invite(event_id: str, actor: str, recipient: str, at: datetime, **fields: An
     """An invite_sent to the address <recipient>@mail.example."""
     known = {"event_id": event_id, "action_type": "invite_sent", "actor_id": actor}
     return known | {"recipient_email": f"{recipient}@mail.example", "occurred_at": at.isoformat()} | fields
+
+
+def opened(event_id: str, actor: str, recipient: str, at: datetime, **fields: Any) -> dict[str, Any]:
+    """An invite_opened; it names no invite unless told so."""
+    return invite(event_id, actor, recipient, at, action_type="invite_opened", **fields)

@@ -2,10 +2,10 @@
 
 from datetime import UTC, date, datetime, timedelta
 
-from tests.engine import Engine, Marts
+from tests.engine import Engine, Marts, policy
 from tests.oracles.attribution import Row
 from tests.oracles.compare import differences
-from tests.oracles.records import claim, conversion, invite, rate, refund, spend, touchpoint, user
+from tests.oracles.records import claim, conversion, invite, opened, rate, refund, spend, touchpoint, user
 from tests.oracles.worlds import together
 
 DAY = timedelta(days=1)
@@ -56,6 +56,36 @@ LATE = {
 }
 """What would change the frozen days and does change the others."""
 
+INVITED = {
+    "users": [
+        user("ann", THEN - DAY),
+        user("dee", THEN + DAY / 2),
+        user("fay", NOW + 3 * DAY),
+        user("gil", NOW + DAY, invite_id="named"),
+        user("ivy", NOW + DAY),
+    ],
+    "viral_actions": [
+        invite("old", "ann", "dee", THEN + DAY / 4),
+        opened("old opened", "ann", "dee", THEN + DAY / 3),
+        invite("old repeated", "ann", "dee", THEN + DAY / 3),
+        invite("old to oneself", "ann", "ann", THEN),
+        invite("old to a user", "dee", "ann", THEN + DAY),
+        invite("old named", "dee", "hal", THEN + DAY, invite_id="named"),
+        invite("old found", "dee", "fay", THEN + DAY),
+        invite("new", "gil", "eve", NOW + 2 * DAY),
+    ],
+}
+INVITED_LATE = {
+    "users": [user("eve", NOW + 3 * DAY)],
+    "viral_actions": [
+        invite("new repeat of an old one", "dee", "fay", NOW),
+        opened("new repeat opened", "dee", "fay", NOW + DAY),
+        invite("new of an old name", "gil", "lee", NOW + 2 * DAY, invite_id="named"),
+    ],
+}
+OF_ALL_TIME = ("fct_referrals", "viral_trees", "viral_generations", "super_connectors")
+"""Marts of credited joins, which stay when the actions that brought them are gone from raw."""
+
 
 def of_days(marts: Marts, *, frozen: bool) -> dict[str, list[Row]]:
     return {
@@ -91,6 +121,7 @@ def test_frozen_days_stay_as_published_and_the_others_go_on(engine: Engine) -> N
     with engine.warehouse.connect() as connection:
         connection.execute("delete from raw.conversions where occurred_at < %s", [FROZEN_BEFORE])
         connection.execute("delete from raw.touchpoints where occurred_at < %s", [FROZEN_BEFORE - timedelta(days=30)])
+        connection.execute("delete from raw.viral_actions where occurred_at < %s", [FROZEN_BEFORE])
     assert engine.build(BUILT, full_reason="to see what it keeps").is_full
     rebuilt = engine.marts()
     assert not told(of_days(rebuilt, frozen=True), published)
@@ -99,3 +130,43 @@ def test_frozen_days_stay_as_published_and_the_others_go_on(engine: Engine) -> N
     engine.ingest({"touchpoints": [touchpoint("later", NOW - DAY / 2, user_id="ann")]})
     assert not engine.build(BUILT).is_full
     assert not told(of_days(engine.marts(), frozen=True), published)
+
+
+def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) -> None:
+    """Prevents a rebuild that takes the forest apart once raw holds no more old invites, and an invite of a frozen day
+    that is told otherwise because its inviter's record changed or its id came again."""
+    with policy({"super_connector_threshold": 1}):
+        engine.ingest(INVITED)
+        engine.build(BUILT)
+        published = of_days(engine.marts(), frozen=True)["fct_invites"]
+        assert {row["outcome"] for row in published} == {"credited", "rejected"}
+        with engine.warehouse.connect() as connection:
+            connection.execute("update ops.builds set frozen_before = %s", [FROZEN_BEFORE])
+        engine.ingest(INVITED_LATE)
+        engine.ingest({"viral_actions": [invite("too late", "ann", "ivy", THEN)]})
+        assert not engine.build(BUILT).is_full
+
+        expected = engine.expected(together([INVITED, INVITED_LATE]), BUILT, {"super_connector_threshold": 1})
+        assert len(expected["fct_referrals"]) == 4
+        assert expected["super_connectors"]
+        of_the_other_days = of_days(expected, frozen=False)["fct_invites"]
+        assert [row["rejected_reason"] for row in of_the_other_days].count("duplicate") == 1
+        for again in (None, "to see what it keeps", "and once more"):
+            if again:
+                with engine.warehouse.connect() as connection:
+                    connection.execute("delete from raw.viral_actions where occurred_at < %s", [FROZEN_BEFORE])
+                assert engine.build(BUILT, full_reason=again).is_full
+            marts = engine.marts()
+            assert not differences("fct_invites", of_days(marts, frozen=True)["fct_invites"], published)
+            assert not differences("fct_invites", of_days(marts, frozen=False)["fct_invites"], of_the_other_days)
+            assert not [found for table in OF_ALL_TIME if (found := differences(table, marts[table], expected[table]))]
+
+        changed = user("ann", THEN - DAY, email="eve@mail.example", updated_at=NOW.isoformat())
+        engine.ingest({"users": [changed]})
+        assert not engine.build(BUILT).is_full
+        incremental = engine.marts()
+        assert engine.build(BUILT, full_reason="to compare").is_full
+        rebuilt = engine.marts()
+        assert not differences("fct_invites", of_days(incremental, frozen=True)["fct_invites"], published)
+        viral = [table for table in incremental if table.startswith(("viral_", "fct_inv", "fct_ref", "super"))]
+        assert not [found for table in viral if (found := differences(table, incremental[table], rebuilt[table]))]

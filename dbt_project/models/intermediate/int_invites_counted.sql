@@ -14,9 +14,33 @@
 {%- set affected = ref('int_invite_pairs_affected') %}
 {%- set opened = ref('int_invites_opened') %}
 {%- set sent = ref('int_invites_sent') %}
-{%- set window = days(policy('invite_window_days')) %}
+{%- set window_us = (policy('invite_window_days') | int) * 24 * (microseconds_per_hour() | int) %}
+{%- set frozen_before = frozen_before() %}
 
 with recursive
+
+{% if frozen_before %}
+
+    -- Invites of frozen days are as they were published: raw holds them no longer, and joins still name them.
+    frozen as (
+
+        select
+            told.*,
+            coalesce(
+                told.rejected_reason in ('self', 'already_a_user') and told.joined_user_id is null, false
+            ) as is_rejected_at_send
+        from {{ published('fct_invites') }} as told
+        {% if is_incremental() %}
+            inner join {{ affected }} as changed
+                on
+                    told.inviter_id = changed.inviter_id
+                    and told.recipient_key = changed.recipient_key
+        {% endif %}
+        where {{ utc_day('told.sent_at') }} < '{{ frozen_before }}'::date
+
+    ),
+
+{% endif %}
 
 sends as (
 
@@ -39,8 +63,20 @@ sends as (
 
     {% else %}
 
-        select * from {{ sent }}
+        select found.* from {{ sent }} as found
 
+    {% endif %}
+    {% if frozen_before %}
+        where
+            {{ utc_day('found.sent_at') }} >= '{{ frozen_before }}'::date
+            -- A further send under the name of a frozen invite.
+            and found.invite_id not in (
+
+                select told.invite_id
+                from {{ published('fct_invites') }} as told
+                where {{ utc_day('told.sent_at') }} < '{{ frozen_before }}'::date
+
+            )
     {% endif %}
 
 ),
@@ -82,11 +118,43 @@ judged as (
 
 eligible as (
 
-    select * from judged
+    select
+        invite_id,
+        event_id,
+        inviter_id,
+        recipient_key,
+        sent_at
+    from judged
     where reason is null
+
+    {% if frozen_before %}
+
+        union all
+
+        -- The one that a first send of the other days may repeat.
+        (
+            select distinct on (inviter_id, recipient_key)
+                invite_id,
+                event_id,
+                inviter_id,
+                recipient_key,
+                sent_at
+            from frozen
+            where
+                repeated_invite_id is null
+                and not is_rejected_at_send
+            order by
+                inviter_id,
+                recipient_key,
+                sent_at desc,
+                {{ by_code_point('event_id') }} desc
+        )
+
+    {% endif %}
 
 ),
 
+-- next_number: of the first send that comes too late to repeat this one.
 numbered as (
 
     select
@@ -95,7 +163,12 @@ numbered as (
             partition by eligible.inviter_id, eligible.recipient_key
             order by eligible.sent_at, {{ by_code_point('eligible.event_id') }}
         ) as send_number,
-        count(*) over (partition by eligible.inviter_id, eligible.recipient_key) as send_count
+        count(*) over (partition by eligible.inviter_id, eligible.recipient_key) as send_count,
+        count(*) over (
+            partition by eligible.inviter_id, eligible.recipient_key
+            order by {{ microseconds('eligible.sent_at') }}
+            range between unbounded preceding and {{ window_us }} following
+        ) + 1 as next_number
     from eligible
 
 ),
@@ -108,52 +181,59 @@ repeated as (
 ),
 
 -- The first send of an inviter to a recipient counts; one within the window of the last counted one
--- repeats it; one after that counts anew. So each send must know the counted one before it.
-chained as (
+-- repeats it; one after that counts anew.
+counted as (
 
     select
-        invite_id,
         inviter_id,
         recipient_key,
         send_number,
-        invite_id as counted_invite_id,
-        sent_at as counted_at
+        next_number
     from repeated
     where send_number = 1
 
     union all
 
     select
-        repeated.invite_id,
         repeated.inviter_id,
         repeated.recipient_key,
         repeated.send_number,
-        case
-            when repeated.sent_at <= chained.counted_at + {{ window }} then chained.counted_invite_id
-            else repeated.invite_id
-        end as counted_invite_id,
-        case
-            when repeated.sent_at <= chained.counted_at + {{ window }} then chained.counted_at
-            else repeated.sent_at
-        end as counted_at
-    from chained
+        repeated.next_number
+    from counted
     inner join repeated
         on
-            chained.inviter_id = repeated.inviter_id
-            and chained.recipient_key = repeated.recipient_key
-            and chained.send_number + 1 = repeated.send_number
+            counted.inviter_id = repeated.inviter_id
+            and counted.recipient_key = repeated.recipient_key
+            and counted.next_number = repeated.send_number
 
 ),
 
-verdicts as (
+chained as (
 
     select
-        judged.*,
-        case when judged.reason is null then coalesce(chained.counted_invite_id, judged.invite_id) end
-            as counted_invite_id
-    from judged
-    left join chained
-        on judged.invite_id = chained.invite_id
+        repeated.*,
+        max(counted.send_number) over (
+            partition by repeated.inviter_id, repeated.recipient_key
+            order by repeated.send_number
+        ) as counted_number
+    from repeated
+    left join counted
+        on
+            repeated.inviter_id = counted.inviter_id
+            and repeated.recipient_key = counted.recipient_key
+            and repeated.send_number = counted.send_number
+
+),
+
+repeats as (
+
+    select
+        invite_id,
+        first_value(invite_id) over (
+            partition by inviter_id, recipient_key, counted_number
+            order by send_number
+        ) as counted_invite_id
+    from chained
 
 ),
 
@@ -172,55 +252,150 @@ named_opens as (
 
 ),
 
--- An opening that names no invite is of the last send of its pair until then.
 unnamed_opens as (
 
-    select distinct on (opened.event_id)
-        sends.invite_id,
+    select
+        opened.inviter_id,
+        opened.recipient_key,
         opened.opened_at
     from {{ opened }} as opened
-    inner join sends
-        on
-            opened.inviter_id = sends.inviter_id
-            and opened.recipient_key = sends.recipient_key
-            and opened.opened_at >= sends.sent_at
+    {% if is_incremental() %}
+        inner join {{ affected }} as changed
+            on
+                opened.inviter_id = changed.inviter_id
+                and opened.recipient_key = changed.recipient_key
+    {% endif %}
     where opened.invite_id is null
-    order by
-        opened.event_id,
-        sends.sent_at desc,
-        {{ by_code_point('sends.event_id') }} desc
+
+),
+
+pairs_opened as (
+
+    select distinct
+        inviter_id,
+        recipient_key
+    from unnamed_opens
+
+),
+
+-- Sends and openings of a pair in one order, a send before an opening of the same instant.
+events as (
+
+    select
+        sends.inviter_id,
+        sends.recipient_key,
+        sends.sent_at as happened_at,
+        sends.invite_id,
+        sends.event_id
+    from sends
+    inner join pairs_opened
+        on
+            sends.inviter_id = pairs_opened.inviter_id
+            and sends.recipient_key = pairs_opened.recipient_key
+
+    {% if frozen_before %}
+
+        union all
+
+        select
+            frozen.inviter_id,
+            frozen.recipient_key,
+            frozen.sent_at as happened_at,
+            frozen.invite_id,
+            frozen.event_id
+        from frozen
+        inner join pairs_opened
+            on
+                frozen.inviter_id = pairs_opened.inviter_id
+                and frozen.recipient_key = pairs_opened.recipient_key
+
+    {% endif %}
+
+    union all
+
+    select
+        inviter_id,
+        recipient_key,
+        opened_at as happened_at,
+        null as invite_id,
+        null as event_id
+    from unnamed_opens
+
+),
+
+-- An opening that names no invite is of the last send of its pair until then.
+sends_passed as (
+
+    select
+        events.*,
+        count(events.invite_id) over (
+            partition by events.inviter_id, events.recipient_key
+            order by
+                events.happened_at,
+                case when events.invite_id is null then 1 else 0 end,
+                {{ by_code_point('events.event_id') }}
+        ) as last_send
+    from events
 
 ),
 
 first_unnamed_opens as (
 
     select
-        invite_id,
-        min(opened_at) as opened_at
-    from unnamed_opens
-    group by invite_id
+        min(invite_id) as invite_id,
+        min(happened_at) filter (where invite_id is null) as opened_at
+    from sends_passed
+    group by
+        inviter_id,
+        recipient_key,
+        last_send
 
 ),
 
 decided as (
 
     select
-        verdicts.invite_id,
-        verdicts.event_id,
-        verdicts.inviter_id,
-        verdicts.recipient_key,
-        verdicts.recipient_is_disposable,
-        verdicts.channel,
-        verdicts.sent_at,
+        judged.invite_id,
+        judged.event_id,
+        judged.inviter_id,
+        judged.recipient_key,
+        judged.recipient_is_disposable,
+        judged.channel,
+        judged.sent_at,
         least(named_opens.opened_at, first_unnamed_opens.opened_at) as opened_at,
-        verdicts.counted_invite_id,
-        case when verdicts.counted_invite_id <> verdicts.invite_id then 'duplicate' else verdicts.reason end
+        case when judged.reason is null then coalesce(repeats.counted_invite_id, judged.invite_id) end
+            as counted_invite_id,
+        case when repeats.counted_invite_id <> judged.invite_id then 'duplicate' else judged.reason end
             as rejected_reason
-    from verdicts
+    from judged
+    left join repeats
+        on judged.invite_id = repeats.invite_id
     left join named_opens
-        on verdicts.invite_id = named_opens.invite_id
+        on judged.invite_id = named_opens.invite_id
     left join first_unnamed_opens
-        on verdicts.invite_id = first_unnamed_opens.invite_id
+        on judged.invite_id = first_unnamed_opens.invite_id
+
+    {% if frozen_before %}
+
+        union all
+
+        select
+            invite_id,
+            event_id,
+            inviter_id,
+            recipient_key,
+            is_disposable as recipient_is_disposable,
+            channel,
+            sent_at,
+            opened_at,
+            case when not is_rejected_at_send then coalesce(repeated_invite_id, invite_id) end as counted_invite_id,
+            case
+                when repeated_invite_id is not null then 'duplicate'
+                when is_rejected_at_send then rejected_reason
+            end as rejected_reason
+        from frozen
+
+    {% endif %}
 
 )
 
