@@ -132,3 +132,10 @@
 {% macro not_materialized() -%}
     not materialized
 {%- endmacro %}
+
+{# The end of a lateral subquery that is to be looked up row by row: PostgreSQL would make one join of it, between tables
+   of which it misjudges how many rows meet. order_by: any column of the subquery. #}
+{% macro looked_up(order_by) -%}
+    order by {{ order_by }}
+            offset 0
+{%- endmacro %}

@@ -74,6 +74,10 @@ INVITED = {
         invite("old found", "dee", "fay", THEN + DAY),
         invite("new", "gil", "eve", NOW + 2 * DAY),
     ],
+    "conversions": [
+        conversion("old bought", THEN + DAY, user_id="dee", revenue_cents=1_000),
+        conversion("bought", NOW, user_id="dee", revenue_cents=500),
+    ],
 }
 INVITED_LATE = {
     "users": [user("eve", NOW + 3 * DAY)],
@@ -148,13 +152,14 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
 
         expected = engine.expected(together([INVITED, INVITED_LATE]), BUILT, {"super_connector_threshold": 1})
         assert len(expected["fct_referrals"]) == 4
-        assert expected["super_connectors"]
+        assert {row["descendants_revenue_cents"] for row in expected["super_connectors"]} == {1_500, 0}
         of_the_other_days = of_days(expected, frozen=False)["fct_invites"]
         assert [row["rejected_reason"] for row in of_the_other_days].count("duplicate") == 1
         for again in (None, "to see what it keeps", "and once more"):
             if again:
                 with engine.warehouse.connect() as connection:
-                    connection.execute("delete from raw.viral_actions where occurred_at < %s", [FROZEN_BEFORE])
+                    for table in ("viral_actions", "conversions"):
+                        connection.execute(f"delete from raw.{table} where occurred_at < %s", [FROZEN_BEFORE])
                 assert engine.build(BUILT, full_reason=again).is_full
             marts = engine.marts()
             assert not differences("fct_invites", of_days(marts, frozen=True)["fct_invites"], published)

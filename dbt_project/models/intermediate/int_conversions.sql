@@ -11,6 +11,7 @@
     )
 }}
 {%- set affected = ref('int_conversions_affected') %}
+{%- set frozen_before = frozen_before() %}
 
 with
 
@@ -91,4 +92,35 @@ net as (
 
 )
 
-select * from net
+{% if frozen_before %}
+
+    -- Conversions of frozen days are as they were published: raw holds them no longer, and people are still worth them.
+    select * from net
+    where converted_on >= '{{ frozen_before }}'::date
+
+    union all
+
+    select
+        told.conversion_id,
+        told.person_id,
+        told.converted_at,
+        told.converted_on,
+        told.conversion_type,
+        null as currency,
+        told.revenue_cents,
+        build.build_id
+    from {{ published('fct_attribution') }} as told
+    cross join build
+    where
+        told.converted_on < '{{ frozen_before }}'::date
+        -- One row of each: that of its first touch, or of none.
+        and coalesce(told.touch_position, 1) = 1
+        {% if is_incremental() %}
+            and told.conversion_id in (select changed.conversion_id from {{ affected }} as changed)
+        {% endif %}
+
+{% else %}
+
+    select * from net
+
+{% endif %}

@@ -58,8 +58,8 @@
             where
                 known.inviter_id = pairs.inviter_id
                 and known.recipient_key = pairs.recipient_key
-            order by known.invite_id
-            offset 0
+                and {{ is_not_frozen(utc_day('known.sent_at')) }}
+            {{ looked_up('known.invite_id') }}
 
         ) as found
 
@@ -70,6 +70,7 @@
         from inviters
         inner join {{ ref('fct_referrals') }} as judged
             on inviters.inviter_id = judged.inviter_id
+        where {{ is_not_frozen(utc_day('judged.sent_at')) }}
 
         union
 
@@ -78,6 +79,7 @@
         from joiners
         inner join {{ published('fct_invites') }} as published
             on joiners.user_id = published.joined_user_id
+        where {{ is_not_frozen(utc_day('published.sent_at')) }}
 
         union
 
@@ -88,24 +90,21 @@
             on joiners.user_id = users.user_id
         inner join invites
             on users.email_key = invites.recipient_key
+        where {{ is_not_frozen(utc_day('invites.sent_at')) }}
 
         union
 
         -- The window of what was pending has closed.
         select published.invite_id
         from {{ published('fct_invites') }} as published
-        cross join build
         where
             published.outcome = 'pending'
-            and published.sent_at < build.as_of - {{ window }}
+            and published.sent_at < (select build.as_of from build) - {{ window }}
+            and {{ is_not_frozen(utc_day('published.sent_at')) }}
 
     )
 
-    select affected.invite_id
-    from affected
-    inner join invites
-        on affected.invite_id = invites.invite_id
-    where {{ is_not_frozen(utc_day('invites.sent_at')) }}
+    select * from affected
 
 {% else %}
 

@@ -56,8 +56,7 @@ sends as (
             where
                 known.inviter_id = changed.inviter_id
                 and known.recipient_key = changed.recipient_key
-            order by known.invite_id
-            offset 0
+            {{ looked_up('known.invite_id') }}
 
         ) as found
 
@@ -154,7 +153,6 @@ eligible as (
 
 ),
 
--- next_number: of the first send that comes too late to repeat this one.
 numbered as (
 
     select
@@ -163,19 +161,25 @@ numbered as (
             partition by eligible.inviter_id, eligible.recipient_key
             order by eligible.sent_at, {{ by_code_point('eligible.event_id') }}
         ) as send_number,
-        count(*) over (partition by eligible.inviter_id, eligible.recipient_key) as send_count,
-        count(*) over (
-            partition by eligible.inviter_id, eligible.recipient_key
-            order by {{ microseconds('eligible.sent_at') }}
-            range between unbounded preceding and {{ window_us }} following
-        ) + 1 as next_number
+        count(*) over (partition by eligible.inviter_id, eligible.recipient_key) as send_count
     from eligible
 
 ),
 
+-- next_number: of the first send that comes too late to repeat this one.
 repeated as (
 
-    select * from numbered
+    select
+        invite_id,
+        inviter_id,
+        recipient_key,
+        send_number,
+        count(*) over (
+            partition by inviter_id, recipient_key
+            order by {{ microseconds('sent_at') }}
+            range between unbounded preceding and {{ window_us }} following
+        ) + 1 as next_number
+    from numbered
     where send_count > 1
 
 ),

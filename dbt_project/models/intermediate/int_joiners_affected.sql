@@ -30,8 +30,7 @@ invites as (
         where
             known.inviter_id = pairs.inviter_id
             and known.recipient_key = pairs.recipient_key
-        order by known.invite_id
-        offset 0
+        {{ looked_up('known.invite_id') }}
 
     ) as found
 

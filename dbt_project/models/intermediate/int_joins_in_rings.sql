@@ -4,12 +4,13 @@
         post_hook='analyze {{ this }}',
     )
 }}
+{%- set matched = ref('int_joins_matched') %}
 
 with recursive
 
 joins as {{ not_materialized() }} (
 
-    select * from {{ ref('int_joins_matched') }}
+    select * from {{ matched }}
     where mailbox_key <> inviter_mailbox_key
 
 ),
@@ -56,8 +57,16 @@ above as (
 
     select joins.inviter_mailbox_key as mailbox_key
     from above
-    inner join joins
-        on above.mailbox_key = joins.mailbox_key
+    cross join lateral (
+
+        select known.inviter_mailbox_key
+        from {{ matched }} as known
+        where
+            known.mailbox_key = above.mailbox_key
+            and known.mailbox_key <> known.inviter_mailbox_key
+        {{ looked_up('known.inviter_mailbox_key') }}
+
+    ) as joins
 
 ),
 
@@ -77,11 +86,21 @@ edges as (
         inviters.node as inviter_node,
         invitees.node as invitee_node,
         row_number() over (order by {{ by_code_point('joins.user_id') }})::integer as edge
-    from joins
+    from numbered as invitees
+    cross join lateral (
+
+        select
+            known.user_id,
+            known.inviter_mailbox_key
+        from {{ matched }} as known
+        where
+            known.mailbox_key = invitees.mailbox_key
+            and known.mailbox_key <> known.inviter_mailbox_key
+        {{ looked_up('known.user_id') }}
+
+    ) as joins
     inner join numbered as inviters
         on joins.inviter_mailbox_key = inviters.mailbox_key
-    inner join numbered as invitees
-        on joins.mailbox_key = invitees.mailbox_key
 
 ),
 

@@ -1,12 +1,11 @@
-{%- set horizon = days(policy('viral_horizon_days')) %}
-{%- set half_width = lag_density_width() %}
-{%- set segment_kinds = {'all': 'everybody', 'user_type': 'user_type', 'channel': 'channel'} %}
+{%- set kinds = {'all': "'all'", 'user_type': 'user_type', 'channel': 'channel'} %}
+{%- set counts = ['opened_invites', 'joins_opened', 'joins_unopened', 'joins_near_horizon'] %}
 
 with
 
 build as (
 
-    select as_of - {{ horizon }} - {{ half_width }} as grown_at
+    select as_of - {{ days(policy('viral_horizon_days')) }} - {{ lag_density_width() }} as grown_at
     from {{ ref('stg_build') }}
 
 ),
@@ -23,135 +22,93 @@ users as (
 
 ),
 
-invites as {{ not_materialized() }} (
+referrers as (
 
-    select * from {{ ref('int_invites_counted') }}
-
-),
-
-joins as (
-
-    select * from {{ ref('fct_referrals') }}
-    where is_net
+    select
+        users.user_id,
+        users.user_type,
+        users.tree_group,
+        referrers.channel,
+        referrers.invites,
+        referrers.opened_invites,
+        referrers.opened_net_joins as joins_opened,
+        referrers.net_joins - referrers.opened_net_joins as joins_unopened,
+        referrers.net_joins_near_horizon as joins_near_horizon
+    from users
+    inner join {{ ref('int_referrers_by_channel') }} as referrers
+        on users.user_id = referrers.user_id
+    where referrers.invites + referrers.net_joins + referrers.net_joins_near_horizon > 0
 
 ),
 
 -- A channel is free text of the feed: the ones with the most invites have a name here.
-channels as (
+named_channels as (
 
-    select invites.channel
-    from invites
-    where invites.rejected_reason is null
-    group by invites.channel
+    select channel
+    from referrers
+    group by channel
     order by
-        count(*) desc,
-        {{ by_code_point('invites.channel') }}
+        sum(invites) desc,
+        {{ by_code_point('channel') }}
     limit {{ policy('viral_lever_channels') }}
 
 ),
 
-sent as (
+by_channel as (
 
     select
-        users.user_id,
-        'all' as everybody,
-        users.user_type,
-        users.tree_group,
-        coalesce(channels.channel, 'other') as channel,
-        1 as invites,
-        case when invites.opened_at is not null then 1 else 0 end as opened_invites,
-        0 as joins_opened,
-        0 as joins_unopened,
-        0 as joins_near_horizon
-    from users
-    inner join invites
-        on
-            users.user_id = invites.inviter_id
-            and {{ is_within_horizon('invites.sent_at', 'users.joined_at') }}
-    left join channels
-        on invites.channel = channels.channel
-    where invites.rejected_reason is null
+        referrers.user_id,
+        referrers.user_type,
+        referrers.tree_group,
+        coalesce(named_channels.channel, 'other') as channel,
+        sum(referrers.invites)::bigint as sent_by_user,
+        {% for count in counts %}
+            sum(referrers.{{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from referrers
+    left join named_channels
+        on referrers.channel = named_channels.channel
+    group by
+        referrers.user_id,
+        referrers.user_type,
+        referrers.tree_group,
+        coalesce(named_channels.channel, 'other')
 
 ),
 
-brought as (
+by_user as (
 
     select
-        users.user_id,
-        'all' as everybody,
-        users.user_type,
-        users.tree_group,
-        coalesce(channels.channel, 'other') as channel,
-        0 as invites,
-        0 as opened_invites,
-        case when joins.is_within_horizon and invites.opened_at is not null then 1 else 0 end as joins_opened,
-        case when joins.is_within_horizon and invites.opened_at is null then 1 else 0 end as joins_unopened,
-        case
-            when joins.joined_at >= users.joined_at + {{ horizon }} - {{ half_width }} then 1
-            else 0
-        end as joins_near_horizon
-    from users
-    inner join joins
-        on
-            users.user_id = joins.inviter_id
-            and joins.joined_at >= users.joined_at
-            and joins.joined_at <= users.joined_at + {{ horizon }} + {{ half_width }}
-    inner join invites
-        on joins.invite_id = invites.invite_id
-    left join channels
-        on invites.channel = channels.channel
+        user_id,
+        user_type,
+        tree_group,
+        sum(sent_by_user)::bigint as sent_by_user,
+        {% for count in counts %}
+            sum({{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from by_channel
+    group by
+        user_id,
+        user_type,
+        tree_group
 
 ),
-
-both_sides as (
-
-    select * from sent
-
-    union all
-
-    select * from brought
-
-),
-
-{% for kind, segment in segment_kinds.items() %}
-
-    by_{{ kind }} as (
-
-        select
-            {{ segment }} as segment,
-            tree_group,
-            user_id,
-            sum(invites) as sent_by_user,
-            sum(opened_invites) as opened_invites,
-            sum(joins_opened) as joins_opened,
-            sum(joins_unopened) as joins_unopened,
-            sum(joins_near_horizon) as joins_near_horizon
-        from both_sides
-        group by
-            {{ segment }},
-            tree_group,
-            user_id
-
-    ),
-
-{% endfor %}
 
 counts as (
 
-    {% for kind in segment_kinds %}
+    {% for kind, segment in kinds.items() %}
         select
             '{{ kind }}' as segment_kind,
-            segment,
+            {{ segment }} as segment,
             tree_group,
             sent_by_user,
             count(*) as users,
-            sum(opened_invites)::bigint as opened_invites,
-            sum(joins_opened)::bigint as joins_opened,
-            sum(joins_unopened)::bigint as joins_unopened,
-            sum(joins_near_horizon)::bigint as joins_near_horizon
-        from by_{{ kind }}
+            {% for count in counts %}
+                sum({{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
+            {% endfor %}
+        from {{ 'by_channel' if kind == 'channel' else 'by_user' }}
         group by
-            segment,
+            {{ segment ~ ',' if kind != 'all' }}
             tree_group,
             sent_by_user
 
@@ -166,10 +123,9 @@ counts as (
         tree_group,
         0 as sent_by_user,
         count(*) as users,
-        0 as opened_invites,
-        0 as joins_opened,
-        0 as joins_unopened,
-        0 as joins_near_horizon
+        {% for count in counts %}
+            0 as {{ count }}{{ ',' if not loop.last }}
+        {% endfor %}
     from users
     group by tree_group
 

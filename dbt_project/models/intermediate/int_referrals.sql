@@ -14,6 +14,7 @@
     )
 }}
 {%- set affected = ref('int_referrals_affected') %}
+{%- set judged = ref('fct_referrals') %}
 
 with recursive
 
@@ -31,7 +32,7 @@ edges as (
     select
         user_id,
         inviter_id
-    from {{ ref('fct_referrals') }}
+    from {{ judged }}
     where
         rejected_reason is null
         and inviter_joined_at is not null
@@ -73,13 +74,28 @@ placed as (
     union all
 
     select
-        edges.user_id,
-        edges.inviter_id,
+        below.user_id,
+        placed.user_id as inviter_id,
         placed.root_id,
         placed.generation + 1 as generation
     from placed
-    inner join edges
-        on placed.user_id = edges.inviter_id
+    {% if is_incremental() %}
+        inner join edges as below
+            on placed.user_id = below.inviter_id
+    {% else %}
+        -- A join would read all edges for each generation, of which there can be thousands.
+        cross join lateral (
+
+            select known.user_id
+            from {{ judged }} as known
+            where
+                known.inviter_id = placed.user_id
+                and known.rejected_reason is null
+                and known.inviter_joined_at is not null
+            {{ looked_up('known.user_id') }}
+
+        ) as below
+    {% endif %}
 
 ),
 

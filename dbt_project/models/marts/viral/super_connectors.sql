@@ -56,11 +56,12 @@ numbered as (
 
 ),
 
-descendants as (
+-- Everybody below a connector, once: with the nearest one above.
+below as (
 
     select
-        connectors.user_id,
-        users.user_id as descendant_id
+        users.user_id,
+        connectors.user_id as connector_id
     from connectors
     inner join users
         on connectors.user_id = users.inviter_id
@@ -68,29 +69,79 @@ descendants as (
     union all
 
     select
-        descendants.user_id,
-        users.user_id as descendant_id
-    from descendants
+        users.user_id,
+        below.connector_id
+    from below
     inner join users
-        on descendants.descendant_id = users.inviter_id
+        on below.user_id = users.inviter_id
+    where below.user_id not in (select connectors.user_id from connectors)
+
+),
+
+nearest as (
+
+    select
+        connector_id,
+        count(*) as descendants
+    from below
+    group by connector_id
+
+),
+
+earned as (
+
+    select
+        below.connector_id,
+        sum(revenue.revenue_cents) as revenue_cents
+    from below
+    inner join revenue
+        on below.user_id = revenue.person_id
+    group by below.connector_id
+
+),
+
+links as (
+
+    select
+        below.user_id,
+        below.connector_id
+    from below
+    inner join connectors
+        on below.user_id = connectors.user_id
+
+),
+
+-- Each connector with every connector above it, itself among them, whose is what is nearest to it.
+lines as (
+
+    select
+        user_id,
+        user_id as above_id
+    from connectors
+
+    union all
+
+    select
+        lines.user_id,
+        links.connector_id as above_id
+    from lines
+    inner join links
+        on lines.above_id = links.user_id
 
 ),
 
 worth as (
 
     select
-        descendants.user_id,
-        count(*) as descendants,
+        lines.above_id as user_id,
+        sum(nearest.descendants)::bigint as descendants,
         coalesce(sum(earned.revenue_cents), 0)::bigint as descendants_revenue_cents
-    from descendants
-    cross join lateral (
-
-        select sum(revenue.revenue_cents) as revenue_cents
-        from revenue
-        where revenue.person_id = descendants.descendant_id
-
-    ) as earned
-    group by descendants.user_id
+    from lines
+    inner join nearest
+        on lines.user_id = nearest.connector_id
+    left join earned
+        on lines.user_id = earned.connector_id
+    group by lines.above_id
 
 ),
 
