@@ -84,6 +84,7 @@ class Policy(BaseModel):
     viral_tree_groups: Annotated[int, Field(ge=8, le=1024)]
     viral_backtest_days: Days
     viral_backtest_min_coverage: Share
+    viral_backtest_min_days: Days
     invite_window_days: Days
     invite_credit: Literal["last", "first"]
     viral_lever_channels: Annotated[int, Field(ge=1, le=200)]

@@ -33,8 +33,10 @@ from orchestration.warehouse.builds import Build
 from tests.oracles.attribution import Row
 from tests.oracles.compare import differences, read_mart
 from tests.oracles.feeds import Feeds, Record
-from tests.oracles.oracle import FITTED_GRAINS, GRAINS, marts_of
+from tests.oracles.oracle import FITTED_GRAINS, GRAINS, marts_of, trimmed_lower
 from tests.oracles.policy import policy_of
+from tests.oracles.viral import referrals_of
+from tests.oracles.viral_levers import lever_counts
 from tests.oracles.worlds import write_feeds
 
 ROOT = Path(__file__).parents[1]
@@ -136,6 +138,25 @@ class Engine:
     def expected(self, feeds: Feeds, as_of: datetime, overrides: Mapping[str, Any] | None = None) -> Marts:
         """What the oracle makes of these feeds, in order of arrival."""
         return marts_of(feeds, as_of, POLICY | (overrides or {}), fingerprint=self.fingerprint)
+
+    def lever_counts(self) -> dict[tuple[str, str, int], tuple[int, ...]]:
+        """What the levers are fitted to, over all groups of trees."""
+        query = """
+            select
+                segment_kind, segment, sent_by_user,
+                sum(users), sum(opened_invites), sum(joins_opened), sum(joins_unopened), sum(joins_near_horizon)
+            from intermediate.int_lever_counts
+            group by segment_kind, segment, sent_by_user
+        """
+        with self.warehouse.connect() as connection:
+            return {row[:3]: tuple(map(int, row[3:])) for row in connection.execute(query)}
+
+    def expected_lever_counts(
+        self, feeds: Feeds, as_of: datetime, overrides: Mapping[str, Any]
+    ) -> dict[tuple[str, str, int], tuple[int, ...]]:
+        """The same by the oracle."""
+        numbers = POLICY | overrides
+        return lever_counts(referrals_of(feeds, as_of, numbers, self.fingerprint, trimmed_lower), as_of, numbers)
 
     def fingerprint(self, feed: str, record: Record) -> bytes:
         """The SHA-256 by which the engine tells versions of a record apart."""

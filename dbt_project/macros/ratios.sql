@@ -4,7 +4,12 @@
     (({{ numerator }})::numeric(50, 20) / nullif({{ denominator }}, 0))::numeric(38, 12)
 {%- endmacro %}
 
+{# The quotient of two integers, none of them negative, rounded down. #}
+{% macro whole_quotient(numerator, denominator) -%}
+    ({{ numerator }}) / ({{ denominator }})
+{%- endmacro %}
+
 {# The quotient of two integers, none of them negative, rounded to the nearest one, halves up. #}
 {% macro rounded_quotient(numerator, denominator) -%}
-    (({{ numerator }} + {{ denominator }} / 2) / {{ denominator }})
+    ({{ whole_quotient(numerator ~ ' + ' ~ whole_quotient(denominator, 2), denominator) }})
 {%- endmacro %}

@@ -11,6 +11,15 @@
     {{ id }}
 {%- endmacro %}
 
+{# A text without white space around it, tabs and line ends included. #}
+{% macro stripped(text) -%}
+    {{ return(adapter.dispatch('stripped', 'marketing_automation')(text)) }}
+{%- endmacro %}
+
+{% macro postgres__stripped(text) -%}
+    btrim({{ text }}, e' \t\n\r\f\v')
+{%- endmacro %}
+
 {# The group, of so many, to which an id is dealt: the same for ever. #}
 {% macro dealt_group(id, groups) -%}
     {{ return(adapter.dispatch('dealt_group', 'marketing_automation')(id, groups)) }}

@@ -3,6 +3,11 @@
     extract(epoch from {{ duration }})
 {%- endmacro %}
 
+{# A number of hours as a duration. #}
+{% macro hours(number) -%}
+    make_interval(hours => {{ number }}::integer)
+{%- endmacro %}
+
 {# A number of days as a duration of exactly 24 hours each. #}
 {% macro days(number) -%}
     make_interval(hours => 24 * {{ number }}::integer)
@@ -11,6 +16,11 @@
 {# The calendar day of an instant, in UTC. #}
 {% macro utc_day(instant) -%}
     (({{ instant }}) at time zone 'UTC')::date
+{%- endmacro %}
+
+{# The calendar day, in UTC, of the last moment before an instant: of midnight the day that ends there. #}
+{% macro utc_day_before(instant) -%}
+    {{ utc_day(instant ~ " - interval '1 microsecond'") }}
 {%- endmacro %}
 
 {# The instant at which a day begins, in UTC. #}

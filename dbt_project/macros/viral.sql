@@ -57,7 +57,7 @@
 
 {# How far on either side of the horizon the density of lags there is measured: a week, where that is at most half of it. #}
 {% macro lag_density_width() -%}
-    make_interval(hours => least(7 * 24, {{ policy('viral_horizon_days') }}::integer * 12))
+    least({{ days(7) }}, {{ hours(policy('viral_horizon_days') ~ ' * 12') }})
 {%- endmacro %}
 
 {# The edges of a graph that lie on a cycle, as rows of edge. edges: a relation with a row per edge; edge: its column that

@@ -1,17 +1,58 @@
 {{
     config(meta={
-        'description': 'Each invite that was sent has one row, with one outcome, and a reason exactly where it is rejected; credited are those that brought a credited join.',
+        'description': 'Each invite that raw holds has one row, with one outcome, and a reason exactly where it is rejected; credited are those that brought a credited join.',
         'dagster': {'ref': {'name': 'fct_invites'}},
     })
 }}
 
 with
 
+-- Of the loads that are new to this build; of all in a full one.
+arrived as (
+
+    select
+        coalesce(invite_id, event_id) as invite_id,
+        min(occurred_at) as sent_at
+    from {{ ref('stg_viral_actions') }}
+    where
+        action_type = 'invite_sent'
+        {% if flags.WHICH == 'build' and is_delta() %}
+            and load_id in ({{ new_loads('viral_actions') }})
+        {% endif %}
+    group by coalesce(invite_id, event_id)
+
+),
+
+lost as (
+
+    select count(*) as invites
+    from arrived
+    left join {{ ref('fct_invites') }} as told
+        on
+            arrived.invite_id = told.invite_id
+            and arrived.sent_at >= told.sent_at
+    where
+        told.invite_id is null
+        and {{ is_not_frozen(utc_day('arrived.sent_at')) }}
+
+),
+
 sent as (
 
     select count(*) as invites
     from {{ ref('int_invites_sent') }}
-    where {{ is_not_frozen(utc_day('sent_at')) }}
+    where
+        {{ is_not_frozen(utc_day('sent_at')) }}
+        {% if frozen_before() %}
+            -- A further send under the name of a frozen invite is none of its own.
+            and invite_id not in (
+
+                select frozen.invite_id
+                from {{ ref('fct_invites') }} as frozen
+                where {{ utc_day('frozen.sent_at') }} < '{{ frozen_before() }}'::date
+
+            )
+        {% endif %}
 
 ),
 
@@ -40,19 +81,22 @@ joins as (
 )
 
 select
+    lost.invites as lost,
     sent.invites as sent,
     told.invites as told,
     told.not_rejected,
     told.rejected,
     told.credited,
     joins.credited as credited_by_joins
-from sent
+from lost
+cross join sent
 cross join told
 cross join joins
 where
     {{ viral_tracking_is_on() }}
     and (
-        sent.invites <> told.invites
+        lost.invites > 0
+        or sent.invites <> told.invites
         or told.invites <> told.not_rejected + told.rejected
         or told.credited <> joins.credited
     )

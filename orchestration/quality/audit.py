@@ -65,7 +65,8 @@ def rows_of(audit: Audit, mart: str) -> list[Row]:
 def _bounds(audit: Audit, mart: str) -> Row:
     # data_driven is the policy's own position weights until a calibration has been promoted.
     model = audit.policy.attribution_model
-    return figures.bounds(audit.connection, mart, "data_driven" if model == "multi_touch" else model)
+    headline = "data_driven" if model == "multi_touch" else model
+    return figures.bounds(audit.connection, mart, headline, audit.policy.viral_backtest_min_days)
 
 
 def _changes(*columns: str, history: str) -> Figure:

@@ -22,6 +22,7 @@ FITTED = (
     "path:dbt_project/models/marts/attribution/fitted",
     "path:dbt_project/models/marts/viral/fitted",
     "path:dbt_project/models/marts/health",
+    "path:dbt_project/tests/fitted",
 )
 MODEL_FILES = ("models/**/*.sql", "models/**/*.yml", "macros/**/*.sql")
 INTERMEDIATE = "intermediate"

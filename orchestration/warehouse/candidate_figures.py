@@ -230,7 +230,7 @@ BOUNDS = {
     """,
     "viral_backtest": """
         select
-            case when count(is_within) >= 14 then avg(is_within::integer) end as coverage,
+            case when count(is_within) >= %(least_days)s then avg(is_within::integer) end as coverage,
             count(*) filter (where low > high or k_said not between low and high) as outside_interval
         from {table}
         where scope = 'headline'
@@ -308,10 +308,10 @@ def settled(connection: psycopg.Connection, schema: str, mart: str, before: date
     return _row(connection, SETTLED[mart], schema, mart, before=before)
 
 
-def bounds(connection: psycopg.Connection, mart: str, headline: str) -> dict[str, float | None]:
+def bounds(connection: psycopg.Connection, mart: str, headline: str, least_days: int) -> dict[str, float | None]:
     """Least and greatest values of a candidate table, and by how much it fails to add up. headline: the model whose
-    accuracy counts."""
-    return _row(connection, BOUNDS[mart], CANDIDATE, mart, headline=headline)
+    accuracy counts. least_days: replayed days from which their coverage is one."""
+    return _row(connection, BOUNDS[mart], CANDIDATE, mart, headline=headline, least_days=least_days)
 
 
 def without(connection: psycopg.Connection, mart: str, start: date, end: date) -> dict[str, float | None]:

@@ -164,7 +164,7 @@ def _actions(feeds: Feeds, as_of: datetime, kind: str) -> list:
 
 def _invite(record: dict, address_key: AddressKey) -> Invite:
     key = address_key(record["recipient_email"])
-    channel = str(record.get("channel") or "").strip().lower() or "unknown"
+    channel = str(record.get("channel") or "").strip(" \t\n\r\f\v").lower() or "unknown"
     return Invite(
         invite_key=field(record, "invite_id") or record["event_id"],
         event_id=record["event_id"],

@@ -322,7 +322,7 @@ class _Draw:
             "recipient_email": self._luck.choice((self._address(), self._address(actor + 1))),
             "invite_id": self._luck.choice((None, None, self._invite_id(), f"i{actor}")),
             "reward_cents": self._luck.choice((None, 2_500, 0)),
-            "channel": self._luck.choice((None, "email", "Link ", "")),
+            "channel": self._luck.choice((None, "email", "Link\t", "")),
             "occurred_at": self._time(self._luck.choice((DAYS_BEFORE, EARLY_DAYS))),
         }
 

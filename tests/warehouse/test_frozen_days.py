@@ -141,14 +141,14 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
     that is told otherwise because its inviter's record changed or its id came again."""
     with policy({"super_connector_threshold": 1}):
         engine.ingest(INVITED)
-        engine.build(BUILT)
+        engine.build(BUILT, arguments=())
         published = of_days(engine.marts(), frozen=True)["fct_invites"]
         assert {row["outcome"] for row in published} == {"credited", "rejected"}
         with engine.warehouse.connect() as connection:
             connection.execute("update ops.builds set frozen_before = %s", [FROZEN_BEFORE])
         engine.ingest(INVITED_LATE)
         engine.ingest({"viral_actions": [invite("too late", "ann", "ivy", THEN)]})
-        assert not engine.build(BUILT).is_full
+        assert not engine.build(BUILT, arguments=()).is_full
 
         expected = engine.expected(together([INVITED, INVITED_LATE]), BUILT, {"super_connector_threshold": 1})
         assert len(expected["fct_referrals"]) == 4
@@ -160,7 +160,7 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
                 with engine.warehouse.connect() as connection:
                     for table in ("viral_actions", "conversions"):
                         connection.execute(f"delete from raw.{table} where occurred_at < %s", [FROZEN_BEFORE])
-                assert engine.build(BUILT, full_reason=again).is_full
+                assert engine.build(BUILT, full_reason=again, arguments=()).is_full
             marts = engine.marts()
             assert not differences("fct_invites", of_days(marts, frozen=True)["fct_invites"], published)
             assert not differences("fct_invites", of_days(marts, frozen=False)["fct_invites"], of_the_other_days)
@@ -168,7 +168,7 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
 
         changed = user("ann", THEN - DAY, email="eve@mail.example", updated_at=NOW.isoformat())
         engine.ingest({"users": [changed]})
-        assert not engine.build(BUILT).is_full
+        assert not engine.build(BUILT, arguments=()).is_full
         incremental = engine.marts()
         assert engine.build(BUILT, full_reason="to compare").is_full
         rebuilt = engine.marts()

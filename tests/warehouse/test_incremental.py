@@ -37,8 +37,10 @@ def arrives_in_batches(
             as_of += timedelta(days=gaps[number - 1] if number else 0)
             engine.ingest(batch)
             assert engine.build(as_of).is_full == (number == 0)
-            expected = engine.expected(together(arrived[: number + 1]), as_of, drawn.overrides)
+            known = together(arrived[: number + 1])
+            expected = engine.expected(known, as_of, drawn.overrides)
             assert_same(engine.marts(), expected, f"build {number + 1} of {batches} differs from the oracle")
+            assert engine.lever_counts() == engine.expected_lever_counts(known, as_of, drawn.overrides)
         incremental = engine.marts()
         assert engine.build(as_of, full_reason="to compare").is_full
     assert_same(incremental, engine.marts(), "incremental builds differ from a full one")

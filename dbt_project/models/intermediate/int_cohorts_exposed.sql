@@ -12,7 +12,7 @@ build as (
     select
         *,
         -- Whoever joined before is of full age, whatever the minute.
-        as_of - {{ days(policy('viral_horizon_days')) }} - interval '1 hour' as all_grown_at
+        as_of - {{ days(policy('viral_horizon_days')) }} - {{ hours(1) }} as all_grown_at
     from {{ ref('stg_build') }}
 
 ),
@@ -59,20 +59,31 @@ growing as (
 
     select
         hours.*,
-        hours.users * {{ microseconds('build.as_of - hours.joined_hour_at') }} - hours.past_hour_us as ages_us
+        {{ microseconds('build.as_of - hours.joined_hour_at') }} as hour_age_us,
+        {{ whole_quotient('hours.past_hour_us + hours.users - 1', 'hours.users') }} as past_hour_us_per_user
     from hours
     cross join build
     where hours.joined_hour_at >= build.all_grown_at
 
 ),
 
+-- By their mean age: the sum of ages, users times microseconds, is too large for an integer from millions of users on.
 aged as (
 
     select
         *,
-        ages_us / (users * {{ microseconds_per_hour() }}) as hours_old,
-        ages_us % (users * {{ microseconds_per_hour() }}) as past_hours_us
+        {{ whole_quotient('hour_age_us - past_hour_us_per_user', microseconds_per_hour()) }} as hours_old
     from growing
+
+),
+
+-- And what is beyond these hours, summed over the users.
+rested as (
+
+    select
+        *,
+        users * (hour_age_us - hours_old * {{ microseconds_per_hour() }}) - past_hour_us as rest_us
+    from aged
 
 ),
 
@@ -87,14 +98,14 @@ exposed as (
     union all
 
     select
-        aged.cohort_on,
-        aged.user_type,
-        {{ exposure('aged.users', 'aged.hours_old', 'aged.past_hours_us', 'lags.share', 'later.share') }} as exposure
-    from aged
+        rested.cohort_on,
+        rested.user_type,
+        {{ exposure('rested.users', 'rested.hours_old', 'rested.rest_us', 'lags.share', 'later.share') }} as exposure
+    from rested
     left join lags
-        on aged.hours_old = lags.lag_hours
+        on rested.hours_old = lags.lag_hours
     left join lags as later
-        on aged.hours_old + 1 = later.lag_hours
+        on rested.hours_old + 1 = later.lag_hours
 
 ),
 

@@ -7,7 +7,7 @@ build as (
     select
         *,
         -- Midnight closes whole days.
-        {{ utc_day("as_of - interval '1 microsecond'") }} as last_on
+        {{ utc_day_before('as_of') }} as last_on
     from {{ ref('stg_build') }}
 
 ),

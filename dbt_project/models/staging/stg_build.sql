@@ -17,8 +17,8 @@ renamed as (
         frozen_before,
         calibration_id,
         -- Paths that end from this day on are fitted: midnight closes whole days. The base's first day beside it.
-        {{ utc_day("as_of - interval '1 microsecond'") }} - {{ policy('attribution_fit_days') }} + 1 as fit_from_on,
-        {{ utc_day("base_as_of - interval '1 microsecond'") }}
+        {{ utc_day_before('as_of') }} - {{ policy('attribution_fit_days') }} + 1 as fit_from_on,
+        {{ utc_day_before('base_as_of') }}
         - {{ policy('attribution_fit_days') }} + 1 as base_fit_from_on
     from source
 

@@ -18,7 +18,7 @@ renamed as (
         invite_id,
         reward_cents,
         -- No field of the contract: what a feed may add.
-        coalesce(nullif(lower(trim({{ json_text('properties', 'channel') }})), ''), 'unknown') as channel,
+        coalesce(nullif(lower({{ stripped(json_text('properties', 'channel')) }}), ''), 'unknown') as channel,
         occurred_at,
         load_id
     from source

@@ -9,7 +9,7 @@ build as (
     select
         as_of,
         -- A period ends with the last day that as_of has seen something of; midnight closes whole days.
-        {{ utc_day("as_of - interval '1 microsecond'") }} as last_on,
+        {{ utc_day_before('as_of') }} as last_on,
         as_of - {{ days(conversion_window) }} as matured_at
     from {{ ref('stg_build') }}
 
@@ -124,7 +124,7 @@ campaigns as (
         {{ policy('campaign_conversion_rate_target') }} as target,
         '>' as comparison,
         {{ utc_day('build.matured_at - ' ~ days(headline_days)) }} as period_start_on,
-        {{ utc_day("build.matured_at - interval '1 microsecond'") }} as period_end_on
+        {{ utc_day_before('build.matured_at') }} as period_end_on
     from build
     left join recipients
         on recipients.delivered_at > build.matured_at - {{ days(headline_days) }}

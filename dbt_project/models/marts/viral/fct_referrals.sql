@@ -17,7 +17,7 @@
 }}
 {%- set affected = ref('int_inviters_affected') %}
 {%- set most = policy('viral_burst_joins') %}
-{%- set span = 'make_interval(hours => ' ~ policy('viral_burst_hours') ~ '::integer)' %}
+{%- set span = hours(policy('viral_burst_hours')) %}
 
 with
 
