@@ -45,16 +45,28 @@ durations as (
 
 quantiles as (
 
-    {% for quantile, share in quantiles.items() %}
+    select
+        leg,
+        {% for quantile, share in quantiles.items() %}
+            percentile_cont({{ share }}) within group (order by days)::numeric(38, 12) as {{ quantile }},
+        {% endfor %}
+        count(*) as measured
+    from durations
+    group by leg
+
+),
+
+metrics as (
+
+    {% for quantile in quantiles %}
         select
             leg || '_days_{{ quantile }}' as metric,
-            percentile_cont({{ share }}) within group (order by days)::numeric(38, 12) as value,
-            count(*) as measured
-        from durations
-        group by leg
+            {{ quantile }} as value,
+            measured
+        from quantiles
         {{ 'union all' if not loop.last }}
     {% endfor %}
 
 )
 
-select * from quantiles
+select * from metrics

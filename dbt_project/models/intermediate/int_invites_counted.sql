@@ -5,8 +5,8 @@
         meta={'affected': {'relation': 'int_invite_pairs_affected', 'key': ['inviter_id', 'recipient_key']}},
         indexes=[
             {'columns': ['invite_id'], 'unique': true},
-            {'columns': ['inviter_id', 'recipient_key']},
-            {'columns': ['recipient_key']},
+            {'columns': ['inviter_id']},
+            {'columns': ['recipient_key', 'inviter_id']},
         ],
         post_hook=[{'sql': '{{ settle_table() }}', 'transaction': false}],
     )
@@ -258,18 +258,35 @@ named_opens as (
 
 unnamed_opens as (
 
-    select
-        opened.inviter_id,
-        opened.recipient_key,
-        opened.opened_at
-    from {{ opened }} as opened
     {% if is_incremental() %}
-        inner join {{ affected }} as changed
-            on
-                opened.inviter_id = changed.inviter_id
-                and opened.recipient_key = changed.recipient_key
+
+        select found.*
+        from {{ affected }} as changed
+        cross join lateral (
+
+            select
+                known.inviter_id,
+                known.recipient_key,
+                known.opened_at
+            from {{ opened }} as known
+            where
+                known.inviter_id = changed.inviter_id
+                and known.recipient_key = changed.recipient_key
+                and known.invite_id is null
+            {{ looked_up('known.opened_at') }}
+
+        ) as found
+
+    {% else %}
+
+        select
+            inviter_id,
+            recipient_key,
+            opened_at
+        from {{ opened }}
+        where invite_id is null
+
     {% endif %}
-    where opened.invite_id is null
 
 ),
 

@@ -6,7 +6,7 @@
         indexes=[
             {'columns': ['event_id'], 'unique': true},
             {'columns': ['invite_id']},
-            {'columns': ['inviter_id', 'recipient_key']},
+            {'columns': ['recipient_key', 'inviter_id']},
             {'columns': ['build_id']},
         ],
         post_hook=[{'sql': '{{ settle_table() }}', 'transaction': false}],

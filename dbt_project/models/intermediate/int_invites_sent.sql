@@ -5,8 +5,8 @@
         unique_key='invite_id',
         indexes=[
             {'columns': ['invite_id'], 'unique': true},
-            {'columns': ['inviter_id', 'recipient_key']},
-            {'columns': ['recipient_key']},
+            {'columns': ['inviter_id']},
+            {'columns': ['recipient_key', 'inviter_id']},
             {'columns': ['build_id']},
         ],
         post_hook=[{'sql': '{{ settle_table() }}', 'transaction': false}],

@@ -34,16 +34,20 @@ shared_mailboxes as (
 -- mailbox of several users, or through a join earlier than the inviter's own; and it comes in there and goes out.
 suspects as (
 
-    select joins.mailbox_key
-    from joins
-    left join shared_mailboxes
-        on joins.mailbox_key = shared_mailboxes.mailbox_key
-    where joins.joined_at <= joins.inviter_joined_at or shared_mailboxes.mailbox_key is not null
+    select distinct goes_out.inviter_mailbox_key as mailbox_key
+    from joins as goes_out
+    where
+        goes_out.inviter_mailbox_key in (
 
-    intersect
+            select comes_in.mailbox_key
+            from joins as comes_in
+            left join shared_mailboxes
+                on comes_in.mailbox_key = shared_mailboxes.mailbox_key
+            where
+                comes_in.joined_at <= comes_in.inviter_joined_at
+                or shared_mailboxes.mailbox_key is not null
 
-    select inviter_mailbox_key
-    from joins
+        )
 
 ),
 

@@ -61,9 +61,9 @@ by_channel as (
         referrers.user_type,
         referrers.tree_group,
         coalesce(named_channels.channel, 'other') as channel,
-        sum(referrers.invites)::bigint as sent_by_user,
+        sum(referrers.invites)::integer as sent_by_user,
         {% for count in counts %}
-            sum(referrers.{{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
+            sum(referrers.{{ count }})::integer as {{ count }}{{ ',' if not loop.last }}
         {% endfor %}
     from referrers
     left join named_channels
@@ -82,9 +82,9 @@ by_user as (
         user_id,
         user_type,
         tree_group,
-        sum(sent_by_user)::bigint as sent_by_user,
+        sum(sent_by_user)::integer as sent_by_user,
         {% for count in counts %}
-            sum({{ count }})::bigint as {{ count }}{{ ',' if not loop.last }}
+            sum({{ count }})::integer as {{ count }}{{ ',' if not loop.last }}
         {% endfor %}
     from by_channel
     group by

@@ -104,14 +104,14 @@ brought as (
 select
     user_id,
     channel,
-    coalesce(invited.all_invites, 0) as all_invites,
-    coalesce(brought.all_credited_joins, 0) as all_credited_joins,
-    coalesce(brought.all_net_joins, 0) as all_net_joins,
-    coalesce(invited.invites, 0) as invites,
-    coalesce(invited.opened_invites, 0) as opened_invites,
-    coalesce(brought.credited_joins, 0) as credited_joins,
-    coalesce(brought.net_joins, 0) as net_joins,
-    coalesce(brought.opened_net_joins, 0) as opened_net_joins,
-    coalesce(brought.net_joins_near_horizon, 0) as net_joins_near_horizon
+    coalesce(invited.all_invites, 0)::integer as all_invites,
+    coalesce(brought.all_credited_joins, 0)::integer as all_credited_joins,
+    coalesce(brought.all_net_joins, 0)::integer as all_net_joins,
+    coalesce(invited.invites, 0)::integer as invites,
+    coalesce(invited.opened_invites, 0)::integer as opened_invites,
+    coalesce(brought.credited_joins, 0)::integer as credited_joins,
+    coalesce(brought.net_joins, 0)::integer as net_joins,
+    coalesce(brought.opened_net_joins, 0)::integer as opened_net_joins,
+    coalesce(brought.net_joins_near_horizon, 0)::integer as net_joins_near_horizon
 from invited
 full join brought using (user_id, channel)

@@ -3,7 +3,7 @@
 
 with
 
-source as (
+source as {{ not_materialized() }} (
 
     select * from {{ source('raw', 'users') }}
 
