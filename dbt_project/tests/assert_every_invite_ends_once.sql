@@ -4,6 +4,7 @@
         'dagster': {'ref': {'name': 'fct_invites'}},
     })
 }}
+{%- set arrived = new_loads('viral_actions') %}
 
 with
 
@@ -17,7 +18,7 @@ arrived as (
     where
         action_type = 'invite_sent'
         {% if flags.WHICH == 'build' and is_delta() %}
-            and load_id in ({{ new_loads('viral_actions') }})
+            and load_id in ({{ arrived }})
         {% endif %}
     group by coalesce(invite_id, event_id)
 
