@@ -64,6 +64,8 @@ class Engine:
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
         self.project = Project(ROOT, warehouse.home)
+        # Parsed before anything is built, as an installation does it: what only a build would see is missing then.
+        assert self.project.manifest
         self._personal_data = PersonalData(
             Pseudonyms(KEY), Cipher(KEY, purpose="vault"), Cipher(KEY, purpose="quarantine")
         )

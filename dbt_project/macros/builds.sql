@@ -91,7 +91,7 @@
 
 {# That day, as a literal for models that read what was published before it; none while no day is frozen. #}
 {% macro frozen_before() -%}
-    {%- set running = execute and flags.WHICH in ('build', 'run', 'test') -%}
+    {%- set running = execute and flags.WHICH in ('build', 'run', 'test') and model.resource_type != 'unit_test' -%}
     {%- set build = run_query('select frozen_before from ops.current_build') if running else none -%}
     {{ return(build.rows[0][0] if build and build.rows else none) }}
 {%- endmacro %}

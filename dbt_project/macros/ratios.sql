@@ -6,10 +6,10 @@
 
 {# The quotient of two integers, none of them negative, rounded down. #}
 {% macro whole_quotient(numerator, denominator) -%}
-    ({{ numerator }}) / ({{ denominator }})
+    (({{ numerator }}) / ({{ denominator }}))
 {%- endmacro %}
 
 {# The quotient of two integers, none of them negative, rounded to the nearest one, halves up. #}
 {% macro rounded_quotient(numerator, denominator) -%}
-    ({{ whole_quotient(numerator ~ ' + ' ~ whole_quotient(denominator, 2), denominator) }})
+    {{ whole_quotient(numerator ~ ' + ' ~ whole_quotient(denominator, 2), denominator) }}
 {%- endmacro %}

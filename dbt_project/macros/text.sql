@@ -17,7 +17,7 @@
 {%- endmacro %}
 
 {% macro postgres__stripped(text) -%}
-    btrim({{ text }}, e' \t\n\r\f\v')
+    btrim({{ text }}, e' \t\n\r\f\x0b')
 {%- endmacro %}
 
 {# The group, of so many, to which an id is dealt: the same for ever. #}

@@ -41,16 +41,18 @@ lost as (
 sent as (
 
     select count(*) as invites
-    from {{ ref('int_invites_sent') }}
+    from {{ ref('int_invites_sent') }} as sends
     where
-        {{ is_not_frozen(utc_day('sent_at')) }}
+        {{ is_not_frozen(utc_day('sends.sent_at')) }}
         {% if frozen_before() %}
             -- A further send under the name of a frozen invite is none of its own.
-            and invite_id not in (
+            and not exists (
 
-                select frozen.invite_id
+                select 1
                 from {{ ref('fct_invites') }} as frozen
-                where {{ utc_day('frozen.sent_at') }} < '{{ frozen_before() }}'::date
+                where
+                    frozen.invite_id = sends.invite_id
+                    and frozen.sent_at < {{ utc_midnight("'" ~ frozen_before() ~ "'::date") }}
 
             )
         {% endif %}

@@ -77,6 +77,7 @@ INVITED = {
     "conversions": [
         conversion("old bought", THEN + DAY, user_id="dee", revenue_cents=1_000),
         conversion("bought", NOW, user_id="dee", revenue_cents=500),
+        conversion("old without a rate", THEN, user_id="dee", currency="CHF"),
     ],
 }
 INVITED_LATE = {
@@ -87,6 +88,13 @@ INVITED_LATE = {
         invite("new of an old name", "gil", "lee", NOW + 2 * DAY, invite_id="named"),
     ],
 }
+TOO_LATE = {
+    "viral_actions": [
+        invite("too late", "ann", "ivy", THEN),
+        invite("too late a send", "gil", "eve", THEN, invite_id="new"),
+    ],
+}
+"""What the door refuses once the days are frozen, and a load accepted late may still bring."""
 OF_ALL_TIME = ("fct_referrals", "viral_trees", "viral_generations", "super_connectors")
 """Marts of credited joins, which stay when the actions that brought them are gone from raw."""
 
@@ -147,7 +155,7 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
         with engine.warehouse.connect() as connection:
             connection.execute("update ops.builds set frozen_before = %s", [FROZEN_BEFORE])
         engine.ingest(INVITED_LATE)
-        engine.ingest({"viral_actions": [invite("too late", "ann", "ivy", THEN)]})
+        engine.ingest(TOO_LATE)
         assert not engine.build(BUILT, arguments=()).is_full
 
         expected = engine.expected(together([INVITED, INVITED_LATE]), BUILT, {"super_connector_threshold": 1})
@@ -155,19 +163,20 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
         assert {row["descendants_revenue_cents"] for row in expected["super_connectors"]} == {1_500, 0}
         of_the_other_days = of_days(expected, frozen=False)["fct_invites"]
         assert [row["rejected_reason"] for row in of_the_other_days].count("duplicate") == 1
-        for again in (None, "to see what it keeps", "and once more"):
-            if again:
-                with engine.warehouse.connect() as connection:
-                    for table in ("viral_actions", "conversions"):
-                        connection.execute(f"delete from raw.{table} where occurred_at < %s", [FROZEN_BEFORE])
-                assert engine.build(BUILT, full_reason=again, arguments=()).is_full
+        for rebuilt, swept in ((False, False), (True, False), (True, True), (True, True)):
+            with engine.warehouse.connect() as connection:
+                for table in ("viral_actions", "conversions") if swept else ():
+                    connection.execute(f"delete from raw.{table} where occurred_at < %s", [FROZEN_BEFORE])
+            if rebuilt:
+                assert engine.build(BUILT, full_reason="to see what it keeps", arguments=()).is_full
+            assert held_out(engine) == (0 if swept else 1)
             marts = engine.marts()
             assert not differences("fct_invites", of_days(marts, frozen=True)["fct_invites"], published)
             assert not differences("fct_invites", of_days(marts, frozen=False)["fct_invites"], of_the_other_days)
             assert not [found for table in OF_ALL_TIME if (found := differences(table, marts[table], expected[table]))]
 
         changed = user("ann", THEN - DAY, email="eve@mail.example", updated_at=NOW.isoformat())
-        engine.ingest({"users": [changed]})
+        engine.ingest({"users": [changed], "conversions": [conversion("old bought", NOW, user_id="dee")]})
         assert not engine.build(BUILT, arguments=()).is_full
         incremental = engine.marts()
         assert engine.build(BUILT, full_reason="to compare").is_full
@@ -175,3 +184,11 @@ def test_credited_joins_outlive_the_invites_that_brought_them(engine: Engine) ->
         assert not differences("fct_invites", of_days(incremental, frozen=True)["fct_invites"], published)
         viral = [table for table in incremental if table.startswith(("viral_", "fct_inv", "fct_ref", "super"))]
         assert not [found for table in viral if (found := differences(table, incremental[table], rebuilt[table]))]
+        engine.dbt("test", "--select", "int_invites_counted,test_type:unit", "int_conversions,test_type:unit")
+
+
+def held_out(engine: Engine) -> int:
+    """Conversions of frozen days without a rate."""
+    with engine.warehouse.connect() as connection:
+        query = "select count(*) from intermediate.int_conversions where revenue_cents is null and converted_on < %s"
+        return connection.execute(query, [FROZEN_BEFORE]).fetchone()[0]

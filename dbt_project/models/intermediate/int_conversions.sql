@@ -65,6 +65,21 @@ build as (
 
 ),
 
+{% if frozen_before %}
+
+    -- Conversions of frozen days are as they were published: raw holds them no longer, and people are still worth them.
+    frozen as {{ not_materialized() }} (
+
+        select * from {{ published('fct_attribution') }}
+        where
+            converted_on < '{{ frozen_before }}'::date
+            -- One row of each: that of its first touch, or of none.
+            and coalesce(touch_position, 1) = 1
+
+    ),
+
+{% endif %}
+
 -- Net before it is converted, converted once, rounded before it is shared. revenue_cents is null
 -- where no rate is young enough: such a conversion is held out of all money and counted.
 net as (
@@ -94,30 +109,34 @@ net as (
 
 {% if frozen_before %}
 
-    -- Conversions of frozen days are as they were published: raw holds them no longer, and people are still worth them.
+    -- Those without a rate were never published: they count while raw holds them.
     select * from net
-    where converted_on >= '{{ frozen_before }}'::date
+    where
+        (converted_on >= '{{ frozen_before }}'::date or revenue_cents is null)
+        and not exists (
+
+            select 1
+            from frozen
+            where frozen.conversion_id = net.conversion_id
+
+        )
 
     union all
 
     select
-        told.conversion_id,
-        told.person_id,
-        told.converted_at,
-        told.converted_on,
-        told.conversion_type,
+        frozen.conversion_id,
+        frozen.person_id,
+        frozen.converted_at,
+        frozen.converted_on,
+        frozen.conversion_type,
         null as currency,
-        told.revenue_cents,
+        frozen.revenue_cents,
         build.build_id
-    from {{ published('fct_attribution') }} as told
+    from frozen
     cross join build
-    where
-        told.converted_on < '{{ frozen_before }}'::date
-        -- One row of each: that of its first touch, or of none.
-        and coalesce(told.touch_position, 1) = 1
-        {% if is_incremental() %}
-            and told.conversion_id in (select changed.conversion_id from {{ affected }} as changed)
-        {% endif %}
+    {% if is_incremental() %}
+        where frozen.conversion_id in (select changed.conversion_id from {{ affected }} as changed)
+    {% endif %}
 
 {% else %}
 

@@ -21,22 +21,36 @@ with recursive
 
 {% if frozen_before %}
 
+    frozen_days as {{ not_materialized() }} (
+
+        select
+            *,
+            coalesce(rejected_reason in ('self', 'already_a_user') and joined_user_id is null, false)
+                as is_rejected_at_send
+        from {{ published('fct_invites') }}
+        where sent_at < {{ utc_midnight("'" ~ frozen_before ~ "'::date") }}
+
+    ),
+
     -- Invites of frozen days are as they were published: raw holds them no longer, and joins still name them.
     frozen as (
 
-        select
-            told.*,
-            coalesce(
-                told.rejected_reason in ('self', 'already_a_user') and told.joined_user_id is null, false
-            ) as is_rejected_at_send
-        from {{ published('fct_invites') }} as told
         {% if is_incremental() %}
-            inner join {{ affected }} as changed
-                on
-                    told.inviter_id = changed.inviter_id
-                    and told.recipient_key = changed.recipient_key
+            select found.*
+            from {{ affected }} as changed
+            cross join lateral (
+
+                select known.*
+                from frozen_days as known
+                where
+                    known.inviter_id = changed.inviter_id
+                    and known.recipient_key = changed.recipient_key
+                {{ looked_up('known.invite_id') }}
+
+            ) as found
+        {% else %}
+            select * from frozen_days
         {% endif %}
-        where {{ utc_day('told.sent_at') }} < '{{ frozen_before }}'::date
 
     ),
 
@@ -67,13 +81,13 @@ sends as (
     {% endif %}
     {% if frozen_before %}
         where
-            {{ utc_day('found.sent_at') }} >= '{{ frozen_before }}'::date
+            found.sent_at >= {{ utc_midnight("'" ~ frozen_before ~ "'::date") }}
             -- A further send under the name of a frozen invite.
-            and found.invite_id not in (
+            and not exists (
 
-                select told.invite_id
-                from {{ published('fct_invites') }} as told
-                where {{ utc_day('told.sent_at') }} < '{{ frozen_before }}'::date
+                select 1
+                from frozen_days
+                where frozen_days.invite_id = found.invite_id
 
             )
     {% endif %}
@@ -174,6 +188,7 @@ repeated as (
         inviter_id,
         recipient_key,
         send_number,
+        send_count,
         count(*) over (
             partition by inviter_id, recipient_key
             order by {{ microseconds('sent_at') }}
@@ -181,6 +196,22 @@ repeated as (
         ) + 1 as next_number
     from numbered
     where send_count > 1
+
+),
+
+-- Most pairs end with the repeats of their first send.
+links as (
+
+    select windows.*
+    from (
+
+        select
+            *,
+            min(next_number) over (partition by inviter_id, recipient_key) as second_number
+        from repeated
+
+    ) as windows
+    where windows.second_number <= windows.send_count
 
 ),
 
@@ -193,22 +224,22 @@ counted as (
         recipient_key,
         send_number,
         next_number
-    from repeated
+    from links
     where send_number = 1
 
     union all
 
     select
-        repeated.inviter_id,
-        repeated.recipient_key,
-        repeated.send_number,
-        repeated.next_number
+        links.inviter_id,
+        links.recipient_key,
+        links.send_number,
+        links.next_number
     from counted
-    inner join repeated
+    inner join links
         on
-            counted.inviter_id = repeated.inviter_id
-            and counted.recipient_key = repeated.recipient_key
-            and counted.next_number = repeated.send_number
+            counted.inviter_id = links.inviter_id
+            and counted.recipient_key = links.recipient_key
+            and counted.next_number = links.send_number
 
 ),
 
@@ -216,9 +247,12 @@ chained as (
 
     select
         repeated.*,
-        max(counted.send_number) over (
-            partition by repeated.inviter_id, repeated.recipient_key
-            order by repeated.send_number
+        coalesce(
+            max(counted.send_number) over (
+                partition by repeated.inviter_id, repeated.recipient_key
+                order by repeated.send_number
+            ),
+            1
         ) as counted_number
     from repeated
     left join counted
@@ -249,6 +283,9 @@ named_opens as (
     from {{ opened }}
     where
         invite_id is not null
+        {% if frozen_before %}
+            and opened_at >= {{ utc_midnight("'" ~ frozen_before ~ "'::date") }}
+        {% endif %}
         {% if is_incremental() %}
             and invite_id in (select sends.invite_id from sends)
         {% endif %}

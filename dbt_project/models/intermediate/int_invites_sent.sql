@@ -21,6 +21,8 @@ actions as (
     select * from {{ ref('stg_viral_actions') }}
     where
         action_type = 'invite_sent'
+        -- Invites of frozen days are as they were published (int_invites_counted).
+        and {{ is_not_frozen(utc_day('occurred_at')) }}
         {% if is_incremental() %}
             and load_id in ({{ arrived }})
         {% endif %}
