@@ -1,0 +1,219 @@
+"""[pure] Alert rules as the rule file tells them, with thresholds that the policy names.
+
+What a rule says of samples is in evaluation.py; whom it tells, in routing.py.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# Endings of names of the policy that are durations.
+POLICY_UNITS = {"_ms": "milliseconds", "_minutes": "minutes", "_hours": "hours", "_days": "days"}
+
+
+class RulesError(Exception):
+    """One line for each fault of a rule file: where, what was found, what is expected. Nothing of it is in force."""
+
+
+class Severity(StrEnum):
+    """How much it matters: from `for the record` to `somebody gets up at night`."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Action(StrEnum):
+    """What a firing rule does besides telling people; each at most once for an incident."""
+
+    NOTIFY_MARKETING_TEAM = "notify_marketing_team"
+    PAGE_ON_CALL = "page_on_call"
+    DISABLE_AI_FALLBACK_MANUAL = "disable_ai_fallback_manual"
+    TRIGGER_RECALIBRATION = "trigger_recalibration"
+
+
+def _number(value: Any, info: ValidationInfo) -> Any:
+    """A number, or the policy's number of that name."""
+    if not isinstance(value, str):
+        if isinstance(value, bool):
+            raise ValueError("expected a number or the name of one in dbt_project.yml")
+        return value
+    policy = (info.context or {}).get("policy", {})
+    found = policy.get(value)
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise ValueError("expected a number or the name of one in dbt_project.yml")
+    return found
+
+
+def _duration(value: Any, info: ValidationInfo) -> Any:
+    """`90s`, `15m`, `6h`, `2d`, or the policy's duration of that name."""
+    if value is None or isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        if told := DURATION.fullmatch(value.strip()):
+            return timedelta(**{UNITS[told[2]]: int(told[1])})
+        number = (info.context or {}).get("policy", {}).get(value)
+        unit = next((unit for ending, unit in POLICY_UNITS.items() if value.endswith(ending)), None)
+        if unit and isinstance(number, int | float) and not isinstance(number, bool):
+            return timedelta(**{unit: number})
+    raise ValueError("expected a duration such as 90s, 15m, 6h, 2d, or the name of one in dbt_project.yml")
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Text = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Rule(BaseModel):
+    """One rule. Rates are fractions, as everywhere.
+
+    below or above: the threshold; it fires when samples have been beyond it for `for` without a break. clear_at: what a
+    value must reach for it to be over (default: the threshold itself), for keep_firing without a break.
+    by_interval: the whole interval of a sample must be beyond the threshold, not only its value; a sample without one
+    says too little. min_sample, min_maturity: below them a sample says too little as well.
+    no_data_after: how long samples may say nothing before that is told; null: for ever. stale_after: how old the
+    newest one may be; null: any age. inhibited_by: rules, of which one that has fired, or has lost its data, keeps
+    this one from telling. repeat_every: told again while it fires. escalate_after: to the owner's escalation, when
+    nobody acknowledged it by then.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    summary: Text
+    metric: Name
+    below: Number | None = None
+    above: Number | None = None
+    clear_at: Number | None = None
+    for_: Duration = Field(timedelta(), alias="for")
+    keep_firing: Duration = timedelta()
+    by_interval: bool = False
+    min_sample: Annotated[int, BeforeValidator(_number), Field(ge=0)] = 0
+    min_maturity: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    no_data_after: Duration | None = None
+    stale_after: Duration | None = None
+    severity: Severity
+    channels: tuple[Name, ...] = Field(min_length=1)
+    action: Action | None = None
+    owner: Text
+    runbook: Text
+    inhibited_by: tuple[Name, ...] = ()
+    repeat_every: Duration | None = None
+    escalate_after: Duration | None = None
+
+    @property
+    def threshold(self) -> float:
+        """The value beyond which it fires."""
+        return self.below if self.below is not None else self.above
+
+    @property
+    def comparison(self) -> Literal["below", "above"]:
+        """On which side of it."""
+        return "below" if self.below is not None else "above"
+
+    @property
+    def clears_at(self) -> float:
+        """The value with which it is over."""
+        return self.threshold if self.clear_at is None else self.clear_at
+
+    @property
+    def looks_back(self) -> timedelta:
+        """How far before now samples can matter to what it says now."""
+        waits = (self.for_, self.keep_firing, self.no_data_after or timedelta(), self.stale_after or timedelta())
+        return 2 * max(waits) + timedelta(hours=1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.below is None) == (self.above is None):
+            raise ValueError("expected one of below and above")
+        if self.clear_at is not None:
+            beyond = self.clear_at < self.below if self.below is not None else self.clear_at > self.above
+            if beyond:
+                raise ValueError(f"clear_at {self.clear_at:g} lies beyond the threshold {self.threshold:g}")
+        return self
+
+
+def parse_rules(
+    text: str, *, policy: Mapping[str, Any], metrics: frozenset[str], channels: frozenset[str], owners: frozenset[str]
+) -> tuple[Rule, ...]:
+    """The rules of a file, in its order.
+
+    policy: numbers by name. metrics, channels, owners: what there is to name. Raises RulesError with a line for every
+    fault, so that a file is mended in one go; then none of it is in force.
+    """
+    given = _entries(text)
+    rules: list[Rule] = []
+    faults: list[str] = []
+    for number, entry in enumerate(given, start=1):
+        where = f"rule {number}"
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            where += f" ({entry['name']})"
+        try:
+            rules.append(Rule.model_validate(entry, context={"policy": policy}))
+        except ValidationError as error:
+            faults += [_fault(where, problem) for problem in error.errors()]
+    faults += _references(rules, metrics, channels, owners)
+    if faults:
+        raise RulesError("\n".join(faults))
+    return tuple(rules)
+
+
+def _entries(text: str) -> list[Any]:
+    try:
+        document = yaml.load(text, _UniqueKeys)
+    except yaml.YAMLError as error:
+        raise RulesError(f"not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict) or set(document) != {"rules"} or not isinstance(document["rules"], list):
+        raise RulesError("expected a mapping with the one key `rules`, a list")
+    return document["rules"]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=deep) for key, _value in node.value]
+        for place, key in enumerate(keys):
+            if key in keys[:place]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key!r} stands twice", node.value[place][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _references(
+    rules: list[Rule], metrics: frozenset[str], channels: frozenset[str], owners: frozenset[str]
+) -> Iterator[str]:
+    names = [rule.name for rule in rules]
+    for rule in rules:
+        where = f"rule {rule.name}"
+        if names.count(rule.name) > 1:
+            yield f"{where}: name: found it {names.count(rule.name)} times, expected one rule of a name"
+        if rule.metric not in metrics:
+            yield f"{where}: metric: found {rule.metric!r}, expected one of {', '.join(sorted(metrics))}"
+        for channel in rule.channels:
+            if channel not in channels:
+                yield f"{where}: channels: found {channel!r}, expected one of {', '.join(sorted(channels))}"
+        if rule.owner not in owners:
+            yield f"{where}: owner: found {rule.owner!r}, expected one of {', '.join(sorted(owners))}"
+        for other in rule.inhibited_by:
+            if other not in names or other == rule.name:
+                yield f"{where}: inhibited_by: found {other!r}, expected the name of another rule"
+
+
+def _fault(where: str, problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"]) or "the rule"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{where}: {field}: missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: {field}: no such field"
+    return f"{where}: {field}: found {problem['input']!r}: {message}" if problem["loc"] else f"{where}: {message}"

@@ -1,0 +1,22 @@
+"""When a rule fires and when it is over, by runs of like samples."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+
+def changes(
+    said: Sequence[tuple[datetime, str]], *, wait: timedelta, keep: timedelta, fires: bool = False
+) -> list[tuple[str, datetime]]:
+    """(fired or resolved, when). said: what each sample says, in order of time: breach, clear, or anything else.
+
+    Looks for the first sample that ends an unbroken run of breaches as long as `wait`, then from there for the first
+    that ends an unbroken run of clear ones as long as `keep`, and so on.
+    """
+    word, longest, name = ("clear", keep, "resolved") if fires else ("breach", wait, "fired")
+    for end in range(len(said)):
+        for start in range(end + 1):
+            run = said[start : end + 1]
+            if all(what == word for _at, what in run) and run[-1][0] - run[0][0] >= longest:
+                rest = changes(said[end + 1 :], wait=wait, keep=keep, fires=not fires)
+                return [(name, said[end][0]), *rest]
+    return []
