@@ -130,6 +130,11 @@ class Policy(BaseModel):
     audit_min_history: Count
     audit_max_share_rise: Share
 
+    alert_conversion_rate_floor: Share
+    alert_ai_success_rate_floor: Share
+    alert_retry_first_seconds: Annotated[int, Field(ge=1, le=3600)]
+    alert_retry_longest_minutes: Annotated[int, Field(ge=1, le=1440)]
+    alert_give_up_hours: Annotated[int, Field(ge=1, le=720)]
     raw_retention_days: Days
     landing_retention_days: Annotated[int, Field(ge=0, le=3650)]
     dagster_retention_days: Days

@@ -1,6 +1,8 @@
 """The only door to PostgreSQL: the server, its migrations and roles, sessions, locks, backups."""
 
+from psycopg import Connection
+
 from .errors import WarehouseError
 from .warehouse import Warehouse
 
-__all__ = ["Warehouse", "WarehouseError"]
+__all__ = ["Connection", "Warehouse", "WarehouseError"]

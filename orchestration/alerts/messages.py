@@ -1,0 +1,93 @@
+"""[pure] What people read of an incident: what, since when, value, threshold, interval, sample, owner, runbook.
+
+Aggregates only: a message names no person, as neither rules nor samples do.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .evaluation import Sample, State
+from .routing import Incident, Reason
+from .rules import Rule
+
+HEADS = {
+    Reason.FIRED: "{severity}: {summary}",
+    Reason.RESOLVED: "over: {summary}",
+    Reason.DATA_LOST: "{severity}: {rule} cannot be judged ({data})",
+    Reason.DATA_BACK: "over: {rule} can be judged again",
+    Reason.REMINDER: "still {severity}: {summary}",
+    Reason.ESCALATION: "{severity}, not acknowledged: {summary}",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """title: one line. body: several, plain text. fields: the same for machines."""
+
+    title: str
+    body: str
+    fields: dict[str, Any]
+
+
+def message_of(
+    rule: Rule, incident: Incident, reason: Reason, *, sample: Sample | None, data: State | None, link: str | None
+) -> Message:
+    """sample: the latest; data: why the rule cannot be judged, if so; link: to where there is more."""
+    title = HEADS[reason].format(
+        severity=rule.severity.value, summary=rule.summary, rule=rule.name, data=(data or State.NO_DATA).value
+    )
+    lines = [f"rule: {rule.name}", f"since: {_time(incident.opened_at)}"]
+    if incident.closed_at is not None:
+        lines.append(f"until: {_time(incident.closed_at)}")
+    if sample is not None:
+        lines += _measured(rule, sample)
+    lines.append(f"fires: {rule.comparison} {rule.threshold:g}, over at {rule.clears_at:g}")
+    lines += [f"owner: {rule.owner}", f"runbook: {rule.runbook}"]
+    if link is not None:
+        lines.append(f"more: {link}")
+    fields = {
+        "rule": rule.name,
+        "kind": incident.kind.value,
+        "reason": reason.value,
+        "severity": rule.severity.value,
+        "metric": rule.metric,
+        "comparison": rule.comparison,
+        "threshold": rule.threshold,
+        "since": incident.opened_at.isoformat(),
+        "until": incident.closed_at.isoformat() if incident.closed_at else None,
+        "value": sample.value if sample else None,
+        "low": sample.low if sample else None,
+        "high": sample.high if sample else None,
+        "size": sample.size if sample else None,
+        "measured_at": sample.at.isoformat() if sample else None,
+        "data": data.value if data else None,
+        "owner": rule.owner,
+        "runbook": rule.runbook,
+        "link": link,
+    }
+    return Message(title, "\n".join(lines), fields)
+
+
+def dedup_key(incident: Incident) -> str:
+    """The same for every message of an incident, so that a receiver sees one, whatever is sent twice."""
+    return f"marketing-automation/{incident.rule}/{incident.kind.value}/{incident.incident_id}"
+
+
+def _measured(rule: Rule, sample: Sample) -> list[str]:
+    if sample.error is not None:
+        return [f"{rule.metric}: could not be measured at {_time(sample.at)}: {sample.error}"]
+    if sample.value is None:
+        return [f"{rule.metric}: no value at {_time(sample.at)}"]
+    told = f"{rule.metric}: {sample.value:.6g}"
+    if sample.low is not None and sample.high is not None:
+        told += f" (95 % interval {sample.low:.6g} to {sample.high:.6g})"
+    told += f" at {_time(sample.at)}"
+    rests = [f"sample: {sample.size:,}"] if sample.size is not None else []
+    if sample.maturity is not None:
+        rests.append(f"maturity: {sample.maturity:.0%}")
+    return [told, *rests]
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,112 @@
+"""[pure] Of which incidents people are told now, through which channels, and why.
+
+An incident is told of when it opens, or once nothing mutes it any more; again while it goes on; to the next contact
+when nobody acknowledges it; and when it is over, if it was ever told of.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from .rules import Rule
+
+
+class Kind(StrEnum):
+    """What an incident is about: the threshold, or the rule's data."""
+
+    THRESHOLD = "threshold"
+    DATA = "data"
+
+
+class Reason(StrEnum):
+    """Why a message is written. undelivered: another channel did not take one."""
+
+    FIRED = "fired"
+    RESOLVED = "resolved"
+    DATA_LOST = "data_lost"
+    DATA_BACK = "data_back"
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
+    UNDELIVERED = "undelivered"
+
+
+OPENING = {Kind.THRESHOLD: Reason.FIRED, Kind.DATA: Reason.DATA_LOST}
+CLOSING = {Kind.THRESHOLD: Reason.RESOLVED, Kind.DATA: Reason.DATA_BACK}
+
+
+@dataclass(frozen=True)
+class Incident:
+    """An incident as stored. told_at: when people were last told that it goes on; first_told_at: when at first."""
+
+    incident_id: int
+    rule: str
+    kind: Kind
+    opened_at: datetime
+    closed_at: datetime | None = None
+    told_at: datetime | None = None
+    first_told_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    escalated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nobody is told of a rule (None: of any) from starts_at until ends_at."""
+
+    rule: str | None
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class Contact:
+    """The owner of rules. channels: beside those of a rule; escalation: where it goes when nobody acknowledges."""
+
+    channels: tuple[str, ...] = ()
+    escalation: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Told:
+    """One message to be written, for each channel."""
+
+    incident: Incident
+    reason: Reason
+    channels: tuple[str, ...]
+
+
+def is_silenced(rule: str, silences: Iterable[Silence], now: datetime) -> bool:
+    """Whether a silence holds for the rule."""
+    return any(silence.rule in (None, rule) and silence.starts_at <= now < silence.ends_at for silence in silences)
+
+
+def is_inhibited(rule: Rule, opened: Mapping[str, Iterable[Incident]]) -> bool:
+    """Whether another rule explains what this one sees: one of inhibited_by has an open incident.
+
+    opened: rule -> its open incidents.
+    """
+    return any(True for other in rule.inhibited_by for _incident in opened.get(other, ()))
+
+
+def told_now(incident: Incident, rule: Rule, contact: Contact, *, is_muted: bool, now: datetime) -> Told | None:
+    """The message that an incident needs now, or None. is_muted: silenced or inhibited.
+
+    One message at a time: what else is due comes with the next look.
+    """
+    channels = tuple(dict.fromkeys((*rule.channels, *contact.channels)))
+    if incident.closed_at is not None:
+        return Told(incident, CLOSING[incident.kind], channels) if incident.told_at is not None else None
+    if is_muted:
+        return None
+    if incident.told_at is None:
+        return Told(incident, OPENING[incident.kind], channels)
+    if incident.acknowledged_at is not None:
+        return None
+    first = incident.first_told_at or incident.told_at
+    escalates = rule.escalate_after is not None and contact.escalation and incident.escalated_at is None
+    if escalates and now - first >= rule.escalate_after:
+        return Told(incident, Reason.ESCALATION, contact.escalation)
+    if rule.repeat_every is not None and now - incident.told_at >= rule.repeat_every:
+        return Told(incident, Reason.REMINDER, channels)
+    return None

@@ -1,0 +1,293 @@
+"""What rules stand at, their incidents and silences, and the outbox: stored together, claimed one by one.
+
+Whoever stores holds `only_one_stores`: a rule is judged and its messages are written in one transaction, once. Whoever
+sends claims a message for a while; when its process dies, the message is due again, under the same dedup key.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from .locks import ALERTS, lock_in_transaction
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A message for one channel, to be stored. is_over: it says that the incident is over."""
+
+    incident_id: int
+    reason: str
+    channel: str
+    dedup_key: str
+    severity: str
+    is_over: bool
+    title: str
+    body: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ClaimedMessage:
+    """A message that is ours to send until its lease ends. attempts: this one included."""
+
+    message_id: int
+    incident_id: int
+    rule: str
+    reason: str
+    channel: str
+    dedup_key: str
+    severity: str
+    is_over: bool
+    title: str
+    body: str
+    fields: dict[str, Any]
+    attempts: int
+    created_at: datetime
+
+
+def only_one_stores(connection: psycopg.Connection) -> None:
+    """Wait for others who store, and keep them out until this transaction ends."""
+    lock_in_transaction(connection, ALERTS)
+
+
+def add_samples(connection: psycopg.Connection, samples: Iterable[dict[str, Any]]) -> int:
+    """Store samples (metric, sampled_at and what there is of value, low, high, size, maturity, error); a second one of
+    a metric and time is the first one's. Returns how many are new."""
+    columns = ("metric", "sampled_at", "value", "low", "high", "size", "maturity", "error")
+    stored = 0
+    with connection.cursor() as cursor:
+        for sample in samples:
+            cursor.execute(
+                f"insert into ops.metric_samples ({', '.join(columns)})"
+                " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (metric, sampled_at) do nothing",
+                [sample.get(column) for column in columns],
+            )
+            stored += cursor.rowcount
+    return stored
+
+
+def samples(connection: psycopg.Connection, metric: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """at, value, low, high, size, maturity, error of a metric's samples, in order of time."""
+    return _rows(
+        connection,
+        """
+        select sampled_at as at, value, low, high, size, maturity, error
+        from ops.metric_samples
+        where metric = %s and sampled_at >= %s and sampled_at <= %s
+        order by sampled_at
+        """,
+        [metric, since, until],
+    )
+
+
+def standing(connection: psycopg.Connection, rule: str) -> dict[str, Any]:
+    """is_firing, fired_at, settled_at, data, data_since of a rule; nothing for one never stored."""
+    found = _rows(
+        connection,
+        "select is_firing, fired_at, settled_at, data, data_since from ops.alert_states where rule = %s",
+        [rule],
+    )
+    return found[0] if found else {}
+
+
+def save_standing(connection: psycopg.Connection, rule: str, standing: dict[str, Any]) -> None:
+    """Store what a rule stands at."""
+    connection.execute(
+        """
+        insert into ops.alert_states (rule, is_firing, fired_at, settled_at, data, data_since)
+        values (%(rule)s, %(is_firing)s, %(fired_at)s, %(settled_at)s, %(data)s, %(data_since)s)
+        on conflict (rule) do update set
+            is_firing = excluded.is_firing,
+            fired_at = excluded.fired_at,
+            settled_at = excluded.settled_at,
+            data = excluded.data,
+            data_since = excluded.data_since,
+            updated_at = clock_timestamp()
+        """,
+        standing | {"rule": rule},
+    )
+
+
+def open_incident(connection: psycopg.Connection, rule: str, kind: str, severity: str, at: datetime) -> None:
+    """Begin an incident, where none of that rule and kind is open."""
+    connection.execute(
+        """
+        insert into ops.alert_incidents (rule, kind, severity, opened_at) values (%s, %s, %s, %s)
+        on conflict (rule, kind) where closed_at is null do nothing
+        """,
+        [rule, kind, severity, at],
+    )
+
+
+def close_incident(connection: psycopg.Connection, rule: str, kind: str, at: datetime) -> None:
+    """End the open incident of a rule and kind, if there is one."""
+    connection.execute(
+        "update ops.alert_incidents set closed_at = %s where rule = %s and kind = %s and closed_at is null",
+        [at, rule, kind],
+    )
+
+
+def unsettled_incidents(connection: psycopg.Connection) -> list[dict[str, Any]]:
+    """Open incidents, and closed ones of whose end those who were told of them do not know yet."""
+    return _rows(
+        connection,
+        """
+        select
+            incident_id, rule, kind, opened_at, closed_at, told_at, first_told_at, acknowledged_at, escalated_at
+        from ops.alert_incidents
+        where closed_at is null or (told_at is not null and end_told_at is null)
+        order by incident_id
+        """,
+    )
+
+
+def silences(connection: psycopg.Connection, now: datetime) -> list[dict[str, Any]]:
+    """rule, starts_at, ends_at of the silences that hold."""
+    return _rows(
+        connection,
+        "select rule, starts_at, ends_at from ops.alert_silences where starts_at <= %(now)s and ends_at > %(now)s",
+        {"now": now},
+    )
+
+
+def write_messages(connection: psycopg.Connection, messages: Sequence[NewMessage], now: datetime) -> None:
+    """Store messages of one incident and reason, and that people are told of it, so that they are told once."""
+    for message in messages:
+        forward(connection, message, now)
+    for message in messages[:1]:
+        connection.execute(
+            """
+            update ops.alert_incidents set
+                told_at = %(now)s,
+                first_told_at = coalesce(first_told_at, %(now)s),
+                end_told_at = case when %(is_over)s then %(now)s end,
+                escalated_at = case when %(reason)s = 'escalation' then %(now)s else escalated_at end
+            where incident_id = %(incident_id)s
+            """,
+            message.__dict__ | {"now": now},
+        )
+
+
+def forward(connection: psycopg.Connection, message: NewMessage, now: datetime) -> None:
+    """Store one more message, due at once, of an incident of which people are told already."""
+    connection.execute(
+        """
+        insert into ops.alert_outbox
+            (incident_id, reason, channel, dedup_key, severity, is_over, title, body, fields, due_at)
+        values (
+            %(incident_id)s, %(reason)s, %(channel)s, %(dedup_key)s, %(severity)s, %(is_over)s, %(title)s, %(body)s,
+            %(fields)s, %(now)s
+        )
+        """,
+        message.__dict__ | {"fields": Jsonb(message.fields), "now": now},
+    )
+
+
+def claim(connection: psycopg.Connection, lease: timedelta) -> ClaimedMessage | None:
+    """The next message that is due and nobody's; ours for the lease. Commit before sending it.
+
+    Messages of one incident go to a channel in order: none overtakes one that still waits.
+    """
+    with connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor:
+        return cursor.execute(
+            """
+            update ops.alert_outbox as outbox
+            set claimed_until = clock_timestamp() + %(lease)s, attempts = outbox.attempts + 1
+            from ops.alert_incidents as incidents
+            where
+                outbox.message_id = (
+                    select waiting.message_id
+                    from ops.alert_outbox as waiting
+                    where
+                        waiting.status = 'waiting'
+                        and waiting.due_at <= clock_timestamp()
+                        and coalesce(waiting.claimed_until, '-infinity') <= clock_timestamp()
+                        and not exists (
+                            select from ops.alert_outbox as earlier
+                            where
+                                earlier.incident_id = waiting.incident_id
+                                and earlier.channel = waiting.channel
+                                and earlier.message_id < waiting.message_id
+                                and earlier.status = 'waiting'
+                        )
+                    order by waiting.due_at, waiting.message_id
+                    limit 1
+                    for update skip locked
+                )
+                and incidents.incident_id = outbox.incident_id
+            returning
+                outbox.message_id, outbox.incident_id, incidents.rule, outbox.reason, outbox.channel,
+                outbox.dedup_key, outbox.severity, outbox.is_over, outbox.title, outbox.body, outbox.fields,
+                outbox.attempts, outbox.created_at
+            """,
+            {"lease": lease},
+        ).fetchone()
+
+
+def record_sent(connection: psycopg.Connection, message_id: int) -> None:
+    """A receiver took it."""
+    connection.execute(
+        """
+        update ops.alert_outbox
+        set status = 'sent', sent_at = clock_timestamp(), claimed_until = null, last_error = null
+        where message_id = %s
+        """,
+        [message_id],
+    )
+
+
+def record_failed(connection: psycopg.Connection, message_id: int, error: str, wait: timedelta | None) -> None:
+    """It was not taken. wait: until it is due again; None: never, it is dead."""
+    connection.execute(
+        """
+        update ops.alert_outbox
+        set
+            status = case when %(wait)s::interval is null then 'dead' else 'waiting' end,
+            due_at = clock_timestamp() + coalesce(%(wait)s::interval, interval '0'),
+            claimed_until = null,
+            last_error = %(error)s
+        where message_id = %(message_id)s
+        """,
+        {"wait": wait, "error": error, "message_id": message_id},
+    )
+
+
+def next_due(connection: psycopg.Connection) -> datetime | None:
+    """When the next waiting message is due, or a claimed one falls back; None without one."""
+    return connection.execute(
+        "select min(greatest(due_at, claimed_until)) from ops.alert_outbox where status = 'waiting'"
+    ).fetchone()[0]
+
+
+def acknowledge(connection: psycopg.Connection, incident_id: int, author: str) -> bool:
+    """Store that somebody takes care of an incident: it is neither repeated nor escalated. False where it is over."""
+    return (
+        connection.execute(
+            """
+            update ops.alert_incidents
+            set acknowledged_at = coalesce(acknowledged_at, clock_timestamp()),
+                acknowledged_by = coalesce(acknowledged_by, %s)
+            where incident_id = %s and closed_at is null
+            """,
+            [author, incident_id],
+        ).rowcount
+        == 1
+    )
+
+
+def silence(connection: psycopg.Connection, rule: str | None, *, until: datetime, author: str, reason: str) -> int:
+    """Keep a rule (None: all) quiet from now until then; returns the silence's number."""
+    return connection.execute(
+        "insert into ops.alert_silences (rule, ends_at, author, reason) values (%s, %s, %s, %s) returning silence_id",
+        [rule, until, author, reason],
+    ).fetchone()[0]
+
+
+def _rows(connection: psycopg.Connection, query: str, parameters: Any = ()) -> list[dict[str, Any]]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()
