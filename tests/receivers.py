@@ -100,7 +100,7 @@ def http_receiver(fault: Any, *, path: str = "/") -> Iterator[Receiver]:
         def log_message(self, *_arguments: Any) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Patient(("127.0.0.1", 0), Handler)
     receiver = Receiver(f"http://127.0.0.1:{server.server_port}{path}")
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -110,6 +110,13 @@ def http_receiver(fault: Any, *, path: str = "/") -> Iterator[Receiver]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Patient(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_arguments: Any) -> None:
+        """A sender that is killed in the middle of a request is what tests do."""
 
 
 def webhook_fault(secrets: Sequence[str]) -> Any:
