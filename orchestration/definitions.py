@@ -11,6 +11,7 @@ import dagster as dg
 from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 from dagster_dbt import DbtManifestAssetSelection
 
+from orchestration.alerts.defs import alerts_definitions
 from orchestration.attribution.defs import attribution_definitions, refresh_fits
 from orchestration.ingest.defs import ingest_definitions
 from orchestration.ingest.landing import purge_done
@@ -50,6 +51,13 @@ def build_definitions(installation: Installation) -> dg.Definitions:
         ),
         attribution_definitions(warehouse, policy, may_ask=settings.marketing_automation_enabled),
         viral_definitions(warehouse, may_ask=settings.marketing_automation_enabled),
+        alerts_definitions(
+            warehouse,
+            policy,
+            addresses=installation.alert_addresses,
+            interval_ms=settings.monitoring_interval_ms,
+            may_ask=settings.marketing_automation_enabled,
+        ),
         operations_definitions(
             warehouse,
             policy,

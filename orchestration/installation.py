@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from orchestration.alerts.alerting import Addresses
 from orchestration.ingest.open_load import PersonalData
 from orchestration.policy import Policy
 from orchestration.privacy.keys import find_keys
@@ -46,6 +47,19 @@ class Installation:
     def landing(self) -> Path:
         """Where feed files wait to be loaded."""
         return self.settings.marketing_home / "landing"
+
+    @property
+    def alert_addresses(self) -> Addresses:
+        """Where alerts can go."""
+        settings = self.settings
+        url, secret = settings.marketing_alert_webhook_url, settings.marketing_alert_webhook_secret
+        return Addresses(
+            home=settings.marketing_home,
+            contacts=settings.marketing_contacts or settings.marketing_home / "contacts.yml",
+            webhook_url=url.get_secret_value() if url else None,
+            webhook_secrets=tuple(secret.get_secret_value().split()) if secret else (),
+            webhook_may_be_private=settings.marketing_alert_webhook_private,
+        )
 
     @cached_property
     def project(self) -> Project:

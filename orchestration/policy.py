@@ -132,6 +132,8 @@ class Policy(BaseModel):
 
     alert_conversion_rate_floor: Share
     alert_ai_success_rate_floor: Share
+    metric_retention_days: Days
+    alert_headline_max_ms: Count
     alert_retry_first_seconds: Annotated[int, Field(ge=1, le=3600)]
     alert_retry_longest_minutes: Annotated[int, Field(ge=1, le=1440)]
     alert_give_up_hours: Annotated[int, Field(ge=1, le=720)]

@@ -108,6 +108,10 @@ class Settings(BaseSettings):
     ai_max_tokens: int = Field(4000, ge=1, le=1_000_000)
 
     marketing_alert_webhook_url: WebUrl | None = Field(None, title="an http:// or https:// URL")
+    # Several, apart by spaces, while a receiver changes from one to the next.
+    marketing_alert_webhook_secret: SecretStr | None = Field(None, title="secrets, each `whsec_` and base64")
+    marketing_alert_webhook_private: bool = False
+    marketing_contacts: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
     monitoring_interval_ms: int = Field(30_000, ge=1000, le=3_600_000)
     performance_threshold_ms: int = Field(200, ge=1, le=600_000)
 
@@ -136,7 +140,14 @@ class Settings(BaseSettings):
 
 
 SECRETS = frozenset(
-    {"warehouse_url", "marketing_pseudonym_key", "marketing_vault_key", "openai_api_key", "marketing_alert_webhook_url"}
+    {
+        "warehouse_url",
+        "marketing_pseudonym_key",
+        "marketing_vault_key",
+        "openai_api_key",
+        "marketing_alert_webhook_url",
+        "marketing_alert_webhook_secret",
+    }
 )
 
 

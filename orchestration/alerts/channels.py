@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
+from functools import cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import apprise
 import certifi
 import requests
 import urllib3
@@ -30,10 +29,6 @@ TIMEOUT_SECONDS = 10.0
 TRANSIENT = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 # Services that know incidents by a key, which is part of their address, and those who would count a reminder twice.
 WITH_DEDUP = frozenset({"pagerduty"})
-# No picture: each message would make its reader ask another's server for one.
-ASSET = apprise.AppriseAsset(
-    app_id="Marketing Automation Engine", app_desc="alerts", app_url="", image_url_mask="", image_url_logo=""
-)
 KINDS = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
@@ -63,12 +58,15 @@ class AppriseTransport:
 
     def send(self, message: ClaimedMessage) -> Outcome:
         """Of a service with incidents the message carries its dedup_key, and resolves."""
+        # Its import takes half a second, which every command would pay.
+        import apprise
+
         with _answers() as answers:
-            service = apprise.Apprise.instantiate(self._address(message), asset=ASSET, suppress_exceptions=True)
+            service = apprise.Apprise.instantiate(self._address(message), asset=_asset(), suppress_exceptions=True)
             if service is None:
                 return Outcome("Apprise does not know this address", is_final=True)
             kind = "success" if message.is_over else KINDS[message.severity]
-            sender = apprise.Apprise(service, asset=ASSET)
+            sender = apprise.Apprise(service, asset=_asset())
             # As text: else a service that takes HTML would run the lines together.
             taken = sender.notify(body=message.body, title=message.title, notify_type=kind, body_format="text")
         if taken:
@@ -159,6 +157,16 @@ class FileTransport:
         except OSError as error:
             return Outcome(f"{self.path}: {error.strerror}")
         return Outcome()
+
+
+@cache
+def _asset() -> object:
+    import apprise
+
+    # No picture: each message would make its reader ask another's server for one.
+    return apprise.AppriseAsset(
+        app_id="Marketing Automation Engine", app_desc="alerts", app_url="", image_url_mask="", image_url_logo=""
+    )
 
 
 def _refused(status: int, headers: Mapping[str, str]) -> Outcome:

@@ -147,7 +147,8 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
                 standing = replace(standing, is_firing=True, fired_at=sample.at, settled_at=sample.at)
 
     latest, verdict = (known[-1], verdicts[-1]) if known else (None, None)
-    lost, lost_since = _lost(rule, known, verdicts, now)
+    # Before the first sample nobody knows; after the last one that is remembered, what was known holds.
+    lost, lost_since = _lost(rule, known, verdicts, now) if known else (standing.data, standing.data_since)
     if lost is not None and standing.data is None:
         transitions.append(Transition(Change.DATA_LOST, now, lost, latest))
     if lost is None and standing.data is not None:
@@ -163,8 +164,6 @@ def _lost(
     rule: Rule, known: list[Sample], verdicts: list[Verdict], now: datetime
 ) -> tuple[State | None, datetime | None]:
     """Why the data cannot be judged, and since when; (None, None) while it can, or could a moment ago."""
-    if not known:
-        return (State.NO_DATA, now) if rule.no_data_after is not None else (None, None)
     newest = known[-1]
     if rule.stale_after is not None and now - newest.at > rule.stale_after:
         return State.STALE, newest.at + rule.stale_after

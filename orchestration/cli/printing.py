@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 FAILED, WRONG_USAGE = 1, 2
+NOTHING = "-"
 DEFAULT_WAIT_SECONDS = 600.0
 
 

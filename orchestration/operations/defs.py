@@ -18,6 +18,7 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
+from orchestration.warehouse.alerts import delete_samples
 from orchestration.warehouse.failures import RunFailure, record_failure
 
 from . import presence
@@ -170,6 +171,13 @@ def _housekeeping(warehouse: Warehouse, policy: Policy, purge_landing: Callable[
         context.log.info(f"{remove_older(traces, days=days, now=now)} logs and other traces deleted")
 
     @dg.op
+    def delete_old_samples(context: dg.OpExecutionContext) -> None:
+        """Delete samples of metrics after metric_retention_days."""
+        before = datetime.now(UTC) - timedelta(days=policy.metric_retention_days)
+        with warehouse.connect() as connection:
+            context.log.info(f"{delete_samples(connection, before)} samples deleted")
+
+    @dg.op
     def rotate_logs(context: dg.OpExecutionContext) -> None:
         """Begin the logs of `marketing up` afresh where they have grown large, keeping one older part."""
         rotated = [path.name for path in sorted(logs.glob("*.log")) if rotate(path, limit_bytes=LOG_LIMIT_BYTES)]
@@ -177,9 +185,10 @@ def _housekeeping(warehouse: Warehouse, policy: Policy, purge_landing: Callable[
 
     @dg.job(name=HOUSEKEEPING, executor_def=dg.in_process_executor)
     def housekeeping() -> None:
-        """Delete what nobody will look at again: old runs, loaded files, logs. Retention days: dbt_project.yml."""
+        """Delete what nobody will look at again: old runs, loaded files, samples, logs (days: dbt_project.yml)."""
         delete_old_runs()
         delete_old_files()
+        delete_old_samples()
         rotate_logs()
 
     return housekeeping

@@ -85,6 +85,11 @@ def samples(connection: psycopg.Connection, metric: str, since: datetime, until:
     )
 
 
+def delete_samples(connection: psycopg.Connection, before: datetime) -> int:
+    """Forget samples taken before then; returns how many."""
+    return connection.execute("delete from ops.metric_samples where sampled_at < %s", [before]).rowcount
+
+
 def standing(connection: psycopg.Connection, rule: str) -> dict[str, Any]:
     """is_firing, fired_at, settled_at, data, data_since of a rule; nothing for one never stored."""
     found = _rows(

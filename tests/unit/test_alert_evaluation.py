@@ -141,8 +141,14 @@ def test_samples_without_a_value_and_errors_are_told_after_a_while():
     ]  # fmt: skip
     broken = [Sample(at(minute), error="no such table") for minute in range(1, 4)]
     assert states(rule, series(1.4) + broken, 4)[-1] == "error"
-    assert evaluate(rule, [], Standing(), START).state is State.NO_DATA
-    assert evaluate(LOW, [], Standing(), START).state is State.INACTIVE
+
+
+def test_before_the_first_sample_nothing_is_missed_and_what_is_lost_stays_lost():
+    """Prevents an alert from an installation that has not begun."""
+    rule = LOW.model_copy(update={"no_data_after": 2 * MINUTE, "stale_after": MINUTE})
+    assert evaluate(rule, [], Standing(), START).state is State.INACTIVE
+    lost = Standing(data=State.STALE, data_since=START)
+    assert evaluate(rule, [], lost, at(9)).standing == lost
 
 
 def test_samples_of_the_future_do_not_count():

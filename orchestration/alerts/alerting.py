@@ -1,0 +1,141 @@
+"""What an installation's alerts are made of: rules, contacts, and the transports of its channels."""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from orchestration.policy import Policy
+from orchestration.warehouse.files import write_private
+from orchestration.warehouse.metric_sources import METRICS
+
+from .channels import AppriseTransport, FileTransport, Transport, WebhookTransport
+from .routing import Contact
+from .rules import Rule, RulesError, parse_rules
+
+RULES = Path(__file__).with_name("rules.yml")
+FILE, WEBHOOK = "file", "webhook"
+# The names that rules may use, whether or not an installation has an address for them.
+CHANNELS = frozenset({"slack", "mail", "pagerduty", WEBHOOK, FILE})
+OWNERS = ("Marketing Automation", "AI/ML", "Infrastructure")
+
+
+class _Owner(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: tuple[str, ...] = ()
+    escalation: tuple[str, ...] = ()
+
+
+class _Contacts(BaseModel):
+    """The contacts file. channels: name to an address of Apprise's; owners: name to further channels of theirs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: dict[str, Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://")]] = {}
+    owners: dict[str, _Owner] = {}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where alerts can go. contacts: a file, which need not be there; webhook_secrets: the first is the newest; none:
+    one is made and kept under home."""
+
+    home: Path
+    contacts: Path
+    webhook_url: str | None = None
+    webhook_secrets: Sequence[str] = ()
+    webhook_may_be_private: bool = False
+
+
+@dataclass(frozen=True)
+class Alerting:
+    """The rules in force. A channel without an address is replaced by the file, which always is there."""
+
+    rules: tuple[Rule, ...]
+    contacts: Mapping[str, Contact]
+    transports: Mapping[str, Transport]
+    without_address: frozenset[str]
+
+    @cached_property
+    def by_name(self) -> dict[str, Rule]:
+        """Rule by its name."""
+        return {rule.name: rule for rule in self.rules}
+
+
+def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alerting:
+    """Read the rule file and the contacts. Raises RulesError with every fault of the two."""
+    given, faults = _contacts(addresses.contacts)
+    channels, owners = CHANNELS | set(given.channels), frozenset(OWNERS) | set(given.owners)
+    for name, owner in given.owners.items():
+        unknown = sorted({*owner.channels, *owner.escalation} - channels)
+        faults += [f"{addresses.contacts}: owner {name}: {one!r} is no channel" for one in unknown]
+    try:
+        found = parse_rules(
+            rules.read_text(encoding="utf-8"),
+            policy=policy.model_dump(),
+            metrics=frozenset(METRICS),
+            channels=channels,
+            owners=owners,
+        )
+    except OSError as error:
+        faults.append(f"{rules}: {error.strerror}")
+    except RulesError as error:
+        faults += [f"{rules}: {line}" for line in str(error).splitlines()]
+    if faults:
+        raise RulesError("\n".join(faults))
+    transports = _transports(given, addresses)
+
+    def reachable(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name if name in transports else FILE for name in names))
+
+    contacts = {
+        name: Contact(reachable(owner.channels), reachable(owner.escalation)) for name, owner in given.owners.items()
+    }
+    return Alerting(
+        rules=tuple(rule.model_copy(update={"channels": reachable(rule.channels)}) for rule in found),
+        contacts=contacts,
+        transports=transports,
+        without_address=frozenset(name for rule in found for name in rule.channels if name not in transports),
+    )
+
+
+def webhook_secret(home: Path) -> str:
+    """The secret of an installation that was given none: made once, kept where its other keys are, mode 0600."""
+    path = home / "keys" / "webhook"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+    return path.read_text().strip()
+
+
+def _transports(given: _Contacts, addresses: Addresses) -> dict[str, Transport]:
+    transports: dict[str, Transport] = {name: AppriseTransport(url) for name, url in given.channels.items()}
+    if addresses.webhook_url is not None:
+        keys = tuple(addresses.webhook_secrets) or (webhook_secret(addresses.home),)
+        transports[WEBHOOK] = WebhookTransport(addresses.webhook_url, keys, addresses.webhook_may_be_private)
+    transports[FILE] = FileTransport(addresses.home / "alerts" / "alerts.jsonl")
+    return transports
+
+
+def _contacts(path: Path) -> tuple[_Contacts, list[str]]:
+    if not path.exists():
+        return _Contacts(), []
+    try:
+        return _Contacts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), []
+    except yaml.YAMLError as error:
+        return _Contacts(), [f"{path}: not YAML: {' '.join(str(error).split())}"]
+    except ValidationError as error:
+        return _Contacts(), [_told(path, problem) for problem in error.errors()]
+
+
+def _told(path: Path, problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    # Not what was found: an address holds a secret.
+    return f"{path}: {where}: {problem['msg']}"

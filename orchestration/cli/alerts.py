@@ -1,0 +1,171 @@
+"""`marketing alerts`: what rules say, why, and what people were told; silences and acknowledgements."""
+
+import getpass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from orchestration.alerts.alerting import Alerting, alerting
+from orchestration.alerts.delivery import Sent
+from orchestration.alerts.evaluation import Sample, State, verdict_of
+from orchestration.alerts.rounds import go_round, latest_look
+from orchestration.alerts.rules import DURATION, UNITS, Rule
+from orchestration.installation import Installation
+from orchestration.warehouse import alerts as stored
+
+from .printing import FAILED, NOTHING, show, table, tell
+
+app = typer.Typer(no_args_is_help=True, help="Rules on numbers and on the engine: what they say, and whom they told.")
+STYLES = {
+    State.FIRING: "red",
+    State.PENDING: "yellow",
+    State.RECOVERING: "yellow",
+    State.NO_DATA: "yellow",
+    State.STALE: "yellow",
+    State.ERROR: "red",
+    State.SILENCED: "dim",
+    State.INACTIVE: "green",
+}
+Author = Annotated[str | None, typer.Option(help="who does it [default: this user]")]
+
+
+@app.command("check")
+def check() -> None:
+    """Measure, judge every rule, and tell what changed: what `make up` does unattended."""
+    installation = Installation.load()
+    found = go_round(installation.warehouse, _alerting(installation), installation.policy, tell=_tell)
+    for told in found.look.due:
+        typer.echo(f"{told.incident.rule}: {told.reason.value} to {', '.join(told.channels)}")
+    typer.echo(f"{found.samples} new samples, {found.sent} messages taken")
+
+
+@app.command("list")
+def list_rules() -> None:
+    """Every rule, its state, its latest sample, and the incident that is open."""
+    installation = Installation.load()
+    known = _alerting(installation)
+    now = datetime.now(UTC)
+    with installation.warehouse.connect() as connection:
+        found = latest_look(connection, known, now)
+        open_ones = [row for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
+    rows = table("rule", "state", "since", "value", "fires", "severity", "channels", "incident", right=("value",))
+    for rule in known.rules:
+        told, state = found.evaluations[rule.name], found.state(rule.name)
+        incidents = [
+            f"{row['incident_id']}{' (acknowledged)' if row['acknowledged_at'] else ''}"
+            for row in open_ones
+            if row["rule"] == rule.name
+        ]
+        rows.add_row(
+            rule.name,
+            f"[{STYLES[state]}]{state.value}[/]",
+            _at(told.since),
+            _value(told.latest),
+            f"{rule.comparison} {rule.threshold:g}",
+            rule.severity.value,
+            ", ".join(rule.channels),
+            ", ".join(incidents) or NOTHING,
+        )
+    show(rows)
+    if known.without_address:
+        missing = ", ".join(sorted(known.without_address))
+        typer.echo(f"no address of {missing}: their messages go to {installation.settings.marketing_home}/alerts/")
+
+
+@app.command()
+def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
+    """Why a rule is, or is not, firing: its samples, and what each says."""
+    installation = Installation.load()
+    known = _alerting(installation)
+    one, now = _rule(known, rule), datetime.now(UTC)
+    with installation.warehouse.connect() as connection:
+        found = latest_look(connection, known, now)
+        samples = [Sample(**row) for row in stored.samples(connection, one.metric, now - one.looks_back, now)]
+    told = found.evaluations[rule]
+    typer.echo(f"{one.name}: {one.summary}")
+    typer.echo(f"{found.state(rule).value} since {_at(told.since)}")
+    by = "its whole interval" if one.by_interval else "its value"
+    typer.echo(
+        f"fires when {one.metric} ({by}) has been {one.comparison} {one.threshold:g} for {one.for_}; over when "
+        f"its value has been back at {one.clears_at:g} for {one.keep_firing}"
+    )
+    if one.min_sample or one.min_maturity:
+        typer.echo(f"says too little below a sample of {one.min_sample:,} and a maturity of {one.min_maturity:g}")
+    rows = table("at", "value", "low", "high", "sample", "maturity", "says", right=("value", "low", "high", "sample"))
+    for sample in samples[-20:]:
+        rows.add_row(
+            _at(sample.at),
+            _value(sample),
+            _number(sample.low),
+            _number(sample.high),
+            NOTHING if sample.size is None else f"{sample.size:,}",
+            _number(sample.maturity),
+            verdict_of(one, sample).value + (f": {escape(sample.error)}" if sample.error else ""),
+        )
+    show(rows)
+    typer.echo(f"{len(samples)} samples since {_at(now - one.looks_back)}; owner {one.owner}, runbook {one.runbook}")
+
+
+@app.command()
+def silence(
+    rule: Annotated[str, typer.Argument(metavar="RULE|all")],
+    duration: Annotated[str, typer.Option("--for", help="how long: 30m, 6h, 2d")],
+    reason: Annotated[str, typer.Option(help="why")],
+    author: Author = None,
+) -> None:
+    """Tell nobody of a rule for a while. What it finds is stored, and told afterwards if it goes on."""
+    installation = Installation.load()
+    if rule != "all":
+        _rule(_alerting(installation), rule)
+    told = DURATION.fullmatch(duration.strip())
+    if told is None or int(told[1]) == 0:
+        raise typer.BadParameter(f"{duration!r}: expected a duration such as 30m, 6h, 2d", param_hint="--for")
+    until = datetime.now(UTC) + timedelta(**{UNITS[told[2]]: int(told[1])})
+    with installation.warehouse.connect() as connection:
+        number = stored.silence(
+            connection, None if rule == "all" else rule, until=until, author=author or getpass.getuser(), reason=reason
+        )
+    typer.echo(f"silence {number}: {rule} until {_at(until)}")
+
+
+@app.command()
+def ack(
+    incident: Annotated[int, typer.Argument(metavar="INCIDENT", help="its number, as `list` shows it")],
+    author: Author = None,
+) -> None:
+    """Take an open incident on: it is neither repeated nor escalated any more."""
+    installation = Installation.load()
+    with installation.warehouse.connect() as connection:
+        if not stored.acknowledge(connection, incident, author or getpass.getuser()):
+            tell(f"incident {incident} is not open: marketing alerts list shows those that are")
+            raise typer.Exit(FAILED)
+    typer.echo(f"incident {incident} is acknowledged")
+
+
+def _alerting(installation: Installation) -> Alerting:
+    return alerting(installation.policy, installation.alert_addresses)
+
+
+def _rule(known: Alerting, name: str) -> Rule:
+    if name not in known.by_name:
+        raise typer.BadParameter(f"{name!r}: expected one of {', '.join(known.by_name)}", param_hint="RULE")
+    return known.by_name[name]
+
+
+def _tell(sent: Sent) -> None:
+    message, outcome = sent.message, sent.outcome
+    tell(f"{message.channel}: {message.title}: {outcome.error or 'taken'}")
+
+
+def _at(at: datetime | None) -> str:
+    return NOTHING if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+def _value(sample: Sample | None) -> str:
+    return NOTHING if sample is None else _number(sample.value)
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.4g}"
