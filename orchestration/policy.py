@@ -102,6 +102,7 @@ class Policy(BaseModel):
     attributed_revenue_target_cents: Cents
     marketing_roi_target_pct: Annotated[float, Field(ge=-100, le=1_000_000)]
     attribution_accuracy_target: Share
+    campaign_interval_min_campaigns: Annotated[int, Field(ge=2, le=10_000)]
     attribution_accuracy_min_conversions: Count
     attribution_accuracy_floor: Share
     attribution_accuracy_days: Days

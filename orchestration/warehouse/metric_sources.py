@@ -32,6 +32,11 @@ where
     accuracy.is_latest and accuracy.attribution_model = 'data_driven' and accuracy.truth_method = 'survey'
     and accuracy.calibration_id = ops.calibration_in_force()
 """
+CONVERSION_RATE = """
+select as_of as sampled_at, value::float8 as value, low::float8 as low, high::float8 as high, users as size
+from marts.scorecard
+where metric = 'campaign_conversion_rate'
+"""
 MARTS_AGE = """
 select extract(epoch from %(now)s - max(finished_at))::float8 / 60 as value
 from ops.builds
@@ -102,6 +107,7 @@ def _one(connection: psycopg.Connection, query: str, now: datetime) -> Sample | 
 
 METRICS: dict[str, Callable[[psycopg.Connection, datetime], Sample | None]] = {
     "viral_coefficient": _of_mart("viral_headline", K),
+    "campaign_conversion_rate": _of_mart("scorecard", CONVERSION_RATE),
     "attribution_accuracy": _of_mart("attribution_accuracy", ACCURACY),
     "marts_age_minutes": _of_ops(MARTS_AGE),
     "feed_age_hours": _of_ops(FEED_AGE),

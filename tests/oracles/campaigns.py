@@ -48,6 +48,16 @@ class Deliveries:
         """Whether the recipient converted from the first delivery to the end of its window, both ends in."""
         return any(delivered_at <= at <= delivered_at + self._window for at in self._converted_at.get(recipient, ()))
 
+    def by_campaign(self, longest_before_maturity: timedelta) -> dict[str, tuple[int, int]]:
+        """campaign_id -> (converted, matured), of the same recipients as `pooled`."""
+        end = self._as_of - self._window
+        counts: dict[str, tuple[int, int]] = {}
+        for (campaign_id, recipient), at in self.first_delivered_at.items():
+            if end - longest_before_maturity < at <= end:
+                converted, matured = counts.get(campaign_id, (0, 0))
+                counts[campaign_id] = converted + self.converted(recipient, at), matured + 1
+        return counts
+
     def pooled(self, longest_before_maturity: timedelta) -> tuple[int, int]:
         """(converted, matured) over all campaigns and recipients of the headline.
 

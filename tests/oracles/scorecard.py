@@ -3,14 +3,14 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
 from tests.oracles.attribution import UNATTRIBUTED, Row
 from tests.oracles.campaigns import Deliveries
 from tests.oracles.feeds import Feeds, visible_events
 from tests.oracles.policy import Policy, headline_model, number, span
-from tests.oracles.rounding import ratio
+from tests.oracles.rounding import DECIMALS, ratio
 from tests.oracles.viral import Referrals
 from tests.oracles.viral_replay import Rules, User, headline
 
@@ -90,7 +90,28 @@ def _campaign_conversion_rate(deliveries: Deliveries, as_of: datetime, policy: P
     end = as_of - window
     period = (end - headline).astimezone(UTC).date(), (end - MICROSECOND).astimezone(UTC).date()
     target = _target(policy, "campaign_conversion_rate_target")
-    return _row("campaign_conversion_rate", ">", ratio(*deliveries.pooled(headline)), target, period, as_of)
+    pooled = deliveries.pooled(headline)
+    row = _row("campaign_conversion_rate", ">", ratio(*pooled), target, period, as_of)
+    least = int(number(policy, "campaign_interval_min_campaigns"))
+    low, high = _rate_interval(list(deliveries.by_campaign(headline).values()), least)
+    return row | {"low": low, "high": high, "users": pooled[1] or None}
+
+
+def _rate_interval(campaigns: Sequence[tuple[int, int]], least: int) -> tuple[Decimal | None, Decimal | None]:
+    """95 % interval of a pooled rate, campaigns (converted, recipients) being drawn from like ones: a residual each."""
+    if len(campaigns) < least:
+        return None, None
+    with localcontext(prec=60):
+        recipients = Decimal(sum(matured for _converted, matured in campaigns))
+        rate = Decimal(sum(converted for converted, _matured in campaigns)) / recipients
+        residuals = [converted - rate * matured for converted, matured in campaigns]
+        variance = sum(residual**2 for residual in residuals) * len(campaigns) / (len(campaigns) - 1) / recipients**2
+        wide = Decimal("1.959963984540054") * variance.sqrt()
+        unit = Decimal(1).scaleb(-DECIMALS)
+        told = rate.quantize(unit, ROUND_HALF_UP)
+        bounds = max(told - wide, Decimal(0)), min(told + wide, Decimal(1))
+        low, high = (bound.quantize(unit, ROUND_HALF_UP) for bound in bounds)
+    return low, high
 
 
 def _quarter(by_channel: Sequence[Row], by_channel_roi: Sequence[Row], as_of: datetime, policy: Policy) -> list[Row]:

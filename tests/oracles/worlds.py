@@ -53,6 +53,8 @@ CURRENCIES = ("USD", "USD", "EUR", "GBP", "CHF", None)
 """EUR has rates, GBP an old one at most, CHF never one."""
 RATES = (1, 0.5, 1.0853, 0.0066666, 12.5)
 
+FEW: dict[str, Any] = {"viral_min_users": 1, "super_connector_threshold": 2, "campaign_interval_min_campaigns": 2}
+"""Least numbers that so small a world has."""
 POLICIES: tuple[dict[str, Any], ...] = (
     {},
     {"viral_burst_joins": 1, "viral_burst_hours": 720, "super_connector_threshold": 1, "viral_min_maturity": 0.01},
@@ -111,7 +113,7 @@ def world(
     luck = Random(f"{seed}/world")
     as_of = luck.choice((datetime(2026, 3, 15, tzinfo=UTC), datetime(2026, 3, 15, 7, 30, 0, 1, tzinfo=UTC)))
     built_at = as_of + SETTLED_AFTER if settled else as_of
-    overrides = {"viral_min_users": 1, "super_connector_threshold": 2} | (luck.choice(POLICIES) if policies else {})
+    overrides = FEW | (luck.choice(POLICIES) if policies else {})
     feeds = {}
     for feed, count in counts.items():
         records = [_Draw(f"{seed}/{feed}/{n}", n, as_of, people).record(feed) for n in range(count)]
@@ -131,7 +133,7 @@ def referral_world(seed: int, *, counts: Mapping[str, int] = REFERRAL_COUNTS, pe
     luck = Random(f"{seed}/referrals")
     may_leave = luck.random() < 0.25
     as_of = luck.choice((datetime(2026, 3, 15, tzinfo=UTC), datetime(2026, 3, 15, 7, 30, 0, 1, tzinfo=UTC)))
-    overrides = {"viral_min_users": 1, "super_connector_threshold": 2} | luck.choice(REFERRAL_POLICIES)
+    overrides = FEW | luck.choice(REFERRAL_POLICIES)
     feeds = {
         feed: [_ReferralDraw(f"{seed}/{feed}/{n}", n, as_of, people, may_leave).record(feed) for n in range(count)]
         for feed, count in counts.items()

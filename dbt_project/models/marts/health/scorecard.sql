@@ -116,19 +116,74 @@ viral_days as (
 
 ),
 
+by_campaign as (
+
+    select
+        recipients.campaign_id,
+        count(*) as recipients,
+        count(*) filter (where recipients.is_converted) as converted
+    from build
+    inner join recipients
+        on recipients.delivered_at > build.matured_at - {{ days(headline_days) }}
+    group by recipients.campaign_id
+
+),
+
+pooled as (
+
+    select
+        coalesce(sum(recipients), 0)::bigint as recipients,
+        coalesce(sum(converted), 0)::bigint as converted
+    from by_campaign
+
+),
+
+-- Whoever got one mailing did so for like reasons: campaigns are drawn, not recipients. Linearised variance of a ratio,
+-- from whole numbers: the sum of squares is off(campaign) = converted * all recipients - all converted * recipients.
+spread as (
+
+    select
+        count(*) as campaigns,
+        sum((
+            by_campaign.converted::numeric * pooled.recipients - pooled.converted::numeric * by_campaign.recipients
+        ) ^ 2) as squares
+    from by_campaign
+    cross join pooled
+
+),
+
+rates as (
+
+    select
+        pooled.*,
+        {{ ratio('pooled.converted', 'pooled.recipients') }} as value,
+        case
+            when spread.campaigns >= {{ policy('campaign_interval_min_campaigns') }}
+                then
+                    1.959963984540054
+                    * sqrt(spread.squares::numeric(80, 40) * spread.campaigns / (spread.campaigns - 1))
+                    / pooled.recipients ^ 2
+        end as half_width
+    from pooled
+    cross join spread
+
+),
+
 campaigns as (
 
     select
         'campaign_conversion_rate' as metric,
-        {{ ratio('count(*) filter (where recipients.is_converted)', 'count(recipients.recipient_key)') }} as value,
+        rates.value,
         {{ policy('campaign_conversion_rate_target') }} as target,
         '>' as comparison,
         {{ utc_day('build.matured_at - ' ~ days(headline_days)) }} as period_start_on,
-        {{ utc_day_before('build.matured_at') }} as period_end_on
+        {{ utc_day_before('build.matured_at') }} as period_end_on,
+        case when rates.half_width is not null then greatest(rates.value - rates.half_width, 0) end as low,
+        case when rates.half_width is not null then least(rates.value + rates.half_width, 1) end as high,
+        null::numeric as maturity,
+        nullif(rates.recipients, 0) as users
     from build
-    left join recipients
-        on recipients.delivered_at > build.matured_at - {{ days(headline_days) }}
-    group by build.matured_at
+    cross join rates
 
 ),
 
@@ -198,7 +253,12 @@ accuracy as (
 metrics as (
 
     select * from viral
-    {% for goal in ['viral_days', 'campaigns', 'revenue', 'roi', 'accuracy'] %}
+
+    union all
+
+    select * from campaigns
+
+    {% for goal in ['viral_days', 'revenue', 'roi', 'accuracy'] %}
         union all
         select
             {{ goal }}.*,
