@@ -3,7 +3,7 @@
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,8 +49,8 @@ class Addresses:
 
     home: Path
     contacts: Path
-    webhook_url: str | None = None
-    webhook_secrets: Sequence[str] = ()
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_secrets: Sequence[str] = field(default=(), repr=False)
     webhook_may_be_private: bool = False
 
 
@@ -98,8 +98,10 @@ def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alert
     contacts = {
         name: Contact(reachable(owner.channels), reachable(owner.escalation)) for name, owner in given.owners.items()
     }
+    # Whoever named a URL for alerts wants all of them there.
+    everywhere = (WEBHOOK,) if WEBHOOK in transports else ()
     return Alerting(
-        rules=tuple(rule.model_copy(update={"channels": reachable(rule.channels)}) for rule in found),
+        rules=tuple(rule.model_copy(update={"channels": reachable(rule.channels + everywhere)}) for rule in found),
         contacts=contacts,
         transports=transports,
         without_address=frozenset(name for rule in found for name in rule.channels if name not in transports),
@@ -129,8 +131,13 @@ def _contacts(path: Path) -> tuple[_Contacts, list[str]]:
         return _Contacts(), []
     try:
         return _Contacts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), []
-    except yaml.YAMLError as error:
-        return _Contacts(), [f"{path}: not YAML: {' '.join(str(error).split())}"]
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # Not the line itself: it holds a secret.
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        return _Contacts(), [f"{path}{where}: not YAML"]
+    except OSError as error:
+        return _Contacts(), [f"{path}: {error.strerror}"]
     except ValidationError as error:
         return _Contacts(), [_told(path, problem) for problem in error.errors()]
 

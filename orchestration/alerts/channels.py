@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache, partial
@@ -54,7 +54,7 @@ class Transport(Protocol):
 class AppriseTransport:
     """One address of Apprise's (slack://, mailto://, pagerduty:// and a hundred more)."""
 
-    url: str
+    url: str = field(repr=False)
 
     def send(self, message: ClaimedMessage) -> Outcome:
         """Of a service with incidents the message carries its dedup_key, and resolves."""
@@ -71,17 +71,19 @@ class AppriseTransport:
             taken = sender.notify(body=message.body, title=message.title, notify_type=kind, body_format="text")
         if taken:
             return Outcome()
-        return _refused(answers[-1].status_code, answers[-1].headers) if answers else Outcome("no answer")
+        # Of several targets of one address, those that took it do not say why others did not.
+        refusals = [_refused(one.status_code, one.headers) for one in answers if one.status_code >= 300]
+        return min(refusals, key=lambda outcome: outcome.is_final, default=Outcome("no answer"))
 
     def _address(self, message: ClaimedMessage) -> str:
-        parts = urlsplit(self.url)
-        if parts.scheme not in WITH_DEDUP:
+        if self.url.partition("://")[0] not in WITH_DEDUP:
             return self.url
+        parts = urlsplit(self.url)
         # Without action, Apprise only ever triggers: map makes success resolve.
         query = "&".join(
             filter(None, (parts.query, f"action=map&dedup={requests.utils.quote(message.dedup_key, safe='')}"))
         )
-        return parts._replace(query=query).geturl()
+        return parts._replace(query=query, fragment="").geturl()
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class WebhookTransport:
     verify it. Follows no redirect; reaches private addresses only if allowed.
     """
 
-    url: str
-    secrets: Sequence[str]
+    url: str = field(repr=False)
+    secrets: Sequence[str] = field(repr=False)
     may_be_private: bool = False
 
     def send(self, message: ClaimedMessage) -> Outcome:
@@ -125,7 +127,10 @@ class WebhookTransport:
                     headers=headers | {"host": parts.netloc.rpartition("@")[2]},
                     redirect=False,
                     retries=False,
+                    # What it says besides, however much and slowly, is of no interest.
+                    preload_content=False,
                 )
+                answer.close()
         except urllib3.exceptions.HTTPError as error:
             return Outcome(f"no answer: {error}")
         if 200 <= answer.status < 300:
@@ -177,7 +182,7 @@ def _refused(status: int, headers: Mapping[str, str]) -> Outcome:
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """Seconds or a date, as RFC 9110 has it; None where there is neither."""
     told = (headers.get("Retry-After") or "").strip()
-    if told.isdigit():
+    if told.isascii() and told.isdigit() and len(told) < 10:
         return timedelta(seconds=min(int(told), 86_400))
     try:
         until = parsedate_to_datetime(told)

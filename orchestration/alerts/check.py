@@ -139,6 +139,10 @@ def _write(
     message = message_of(
         rule, told.incident, told.reason, sample=evaluation.latest, data=evaluation.standing.data, link=link
     )
+    channels = list(told.channels)
+    if told.incident.closed_at is not None:
+        # Whoever heard of it hears of its end, whatever rule and contacts say by now.
+        channels = list(dict.fromkeys([*channels, *stored.channels_told(connection, told.incident.incident_id)]))
     rows = [
         stored.NewMessage(
             incident_id=told.incident.incident_id,
@@ -151,6 +155,6 @@ def _write(
             body=message.body,
             fields=message.fields,
         )
-        for channel in told.channels
+        for channel in channels
     ]
     stored.write_messages(connection, rows, now)

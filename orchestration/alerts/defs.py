@@ -11,7 +11,13 @@ from .alerting import Addresses, alerting
 from .rounds import go_round, is_news, take_samples
 
 JOB = "alert_people"
-OWNERS = ["team:marketing-automation"]
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def alerts_definitions(
@@ -49,10 +55,12 @@ def alerts_definitions(
         minimum_interval_seconds=max(1, interval_ms // 1000),
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def alert_sensor(_context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def alert_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         """Judge the rules, and ask for a run only where something must be stored or sent."""
         if not may_ask:
             return dg.SkipReason("MARKETING_AUTOMATION_ENABLED is false")
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED)):
+            return dg.SkipReason("a run that tells people is on its way")
         now = datetime.now(UTC)
         take_samples(warehouse, now)
         news, told = is_news(warehouse, alerting(policy, addresses), datetime.now(UTC))

@@ -75,7 +75,7 @@ def deliver(
             if transport is None:
                 outcome = Outcome(f"no address of the channel {message.channel} is known", is_final=True)
             else:
-                outcome = transport.send(message)
+                outcome = _sent_by(transport, message)
             sent = Sent(message, outcome, None)
             if outcome.error is None:
                 stored.record_sent(connection, message.message_id)
@@ -88,12 +88,20 @@ def deliver(
     return taken
 
 
+def _sent_by(transport: Transport, message: ClaimedMessage) -> Outcome:
+    try:
+        return transport.send(message)
+    except Exception as error:  # noqa: BLE001 -- one message that nobody can send must not keep all others back
+        # Not its text: that may hold an address, and with it a secret.
+        return Outcome(f"could not be sent: {type(error).__name__}")
+
+
 def _record_failure(connection: Connection, sent: Sent, fallback: str, now: datetime) -> None:
     """In one transaction: that it failed, and, where it is dead, the word of it on another channel."""
     message, error = sent.message, sent.outcome.error or ""
     with connection.transaction():
-        stored.record_failed(connection, message.message_id, error, sent.wait)
-        if sent.wait is not None or message.channel == fallback:
+        is_ours = stored.record_failed(connection, message, error, sent.wait)
+        if not is_ours or sent.wait is not None or message.channel == fallback:
             return
         undelivered = stored.NewMessage(
             incident_id=message.incident_id,

@@ -149,6 +149,9 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
     latest, verdict = (known[-1], verdicts[-1]) if known else (None, None)
     # Before the first sample nobody knows; after the last one that is remembered, what was known holds.
     lost, lost_since = _lost(rule, known, verdicts, now) if known else (standing.data, standing.data_since)
+    if lost is not None and standing.data is not None:
+        # Another reason for the same is no news.
+        lost = standing.data
     if lost is not None and standing.data is None:
         transitions.append(Transition(Change.DATA_LOST, now, lost, latest))
     if lost is None and standing.data is not None:

@@ -234,21 +234,32 @@ def claim(connection: psycopg.Connection, lease: timedelta) -> ClaimedMessage | 
         ).fetchone()
 
 
+def channels_told(connection: psycopg.Connection, incident_id: int) -> list[str]:
+    """The channels on which an incident was told, escalations among them."""
+    found = _rows(
+        connection,
+        "select distinct channel from ops.alert_outbox where incident_id = %s and reason <> 'undelivered' order by 1",
+        [incident_id],
+    )
+    return [row["channel"] for row in found]
+
+
 def record_sent(connection: psycopg.Connection, message_id: int) -> None:
     """A receiver took it."""
     connection.execute(
         """
         update ops.alert_outbox
         set status = 'sent', sent_at = clock_timestamp(), claimed_until = null, last_error = null
-        where message_id = %s
+        where message_id = %s and status <> 'sent'
         """,
         [message_id],
     )
 
 
-def record_failed(connection: psycopg.Connection, message_id: int, error: str, wait: timedelta | None) -> None:
-    """It was not taken. wait: until it is due again; None: never, it is dead."""
-    connection.execute(
+def record_failed(connection: psycopg.Connection, message: ClaimedMessage, error: str, wait: timedelta | None) -> bool:
+    """It was not taken. wait: until it is due again; None: never, it is dead. False, and nothing, where somebody else
+    has claimed or sent it since."""
+    stored = connection.execute(
         """
         update ops.alert_outbox
         set
@@ -256,16 +267,30 @@ def record_failed(connection: psycopg.Connection, message_id: int, error: str, w
             due_at = clock_timestamp() + coalesce(%(wait)s::interval, interval '0'),
             claimed_until = null,
             last_error = %(error)s
-        where message_id = %(message_id)s
+        where message_id = %(message_id)s and status = 'waiting' and attempts = %(attempts)s
         """,
-        {"wait": wait, "error": error, "message_id": message_id},
+        {"wait": wait, "error": error, "message_id": message.message_id, "attempts": message.attempts},
     )
+    return stored.rowcount == 1
 
 
 def next_due(connection: psycopg.Connection) -> datetime | None:
-    """When the next waiting message is due, or a claimed one falls back; None without one."""
+    """When the next message can be claimed: due, nobody's, and none before it waiting; None without one."""
     return connection.execute(
-        "select min(greatest(due_at, claimed_until)) from ops.alert_outbox where status = 'waiting'"
+        """
+        select min(greatest(waiting.due_at, waiting.claimed_until))
+        from ops.alert_outbox as waiting
+        where
+            waiting.status = 'waiting'
+            and not exists (
+                select from ops.alert_outbox as earlier
+                where
+                    earlier.incident_id = waiting.incident_id
+                    and earlier.channel = waiting.channel
+                    and earlier.message_id < waiting.message_id
+                    and earlier.status = 'waiting'
+            )
+        """
     ).fetchone()[0]
 
 

@@ -6,6 +6,7 @@ A published number is a sample of its build's as_of, so that it counts once; the
 import time
 from collections.abc import Callable
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 import psycopg
@@ -57,7 +58,8 @@ HELD_LOADS = "select count(*)::float8 as value from raw.loads where status = 'he
 DEAD_MESSAGES = """
 select count(*)::float8 as value
 from ops.alert_outbox
-where status = 'dead' and created_at > %(now)s - interval '1 day'
+-- A dead message's due_at is when it died.
+where status = 'dead' and due_at > %(now)s - interval '1 day'
 """
 
 
@@ -70,6 +72,8 @@ def measure(connection: psycopg.Connection, now: datetime, metric: str) -> Sampl
         sample = METRICS[metric](connection, now)
     except psycopg.Error as error:
         sample = {"error": " ".join(str(error).split())[:500]}
+    if sample is not None and not all(isfinite(sample.get(name) or 0) for name in ("value", "low", "high")):
+        sample = {"error": "not a finite number"}
     return None if sample is None else {"sampled_at": now} | sample | {"metric": metric}
 
 

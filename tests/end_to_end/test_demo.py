@@ -24,10 +24,12 @@ def test_a_second_demo_adds_nothing(site):
     assert before["raw.touchpoints"][0] > 1000
     assert before["marts.fct_attribution"][0] > 100
     assert scorecard_in(second) == scorecard_in(first)
+    assert any(line.startswith("viral_coefficient_low ") for line in second.splitlines()), "the alerts at its end"
 
 
 def scorecard_in(output: str) -> list[str]:
     lines = output.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("goal "))
-    assert any("Attributed revenue" in line for line in lines[start:])
-    return lines[start:]
+    end = next(number for number, line in enumerate(lines) if line.startswith("as of "))
+    assert any("Attributed revenue" in line for line in lines[start:end])
+    return lines[start : end + 1]
