@@ -98,6 +98,8 @@ def test_channels_without_an_address_go_to_the_file(warehouse: Warehouse):
 def test_a_webhook_without_a_secret_gets_one_that_stays(warehouse: Warehouse):
     webhook = known(warehouse, webhook_url="https://hooks.example.com/x").transports["webhook"]
     assert isinstance(webhook, WebhookTransport)
+    assert all("webhook" in rule.channels for rule in known(warehouse, webhook_url="https://hooks.example.com/x").rules)
+    assert "example" not in repr(webhook)
     assert webhook.secrets == (webhook_secret(warehouse.home),)
     assert (warehouse.home / "keys" / "webhook").stat().st_mode & 0o077 == 0
 
@@ -109,6 +111,7 @@ def test_a_webhook_without_a_secret_gets_one_that_stays(warehouse: Warehouse):
         ("channel: {}", "channel: Extra inputs are not permitted"),
         ("owners: {A: {channels: [fax]}}", "owner A: 'fax' is no channel"),
         ("channels: [", "not YAML"),
+        ("channels:\n  mail: mailtos://u:nonsense-with-a-secret@host: x", "line 2, column"),
     ],
 )
 def test_a_malformed_contacts_file_is_refused_without_showing_secrets(warehouse: Warehouse, text: str, fault: str):

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -23,6 +24,8 @@ from orchestration.alerts.delivery import Patience, deliver
 from orchestration.alerts.evaluation import State
 from orchestration.alerts.routing import Contact
 from orchestration.alerts.rules import Rule
+from orchestration.policy import Policy
+from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.alerts import ClaimedMessage
@@ -50,6 +53,7 @@ FEED = RULE.model_copy(
     update={"name": "feed_late", "metric": "feed_age", "below": None, "above": 60.0, "clear_at": None}
 )
 CONTACTS = {"Marketing": Contact()}
+POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
 AT_ONCE = Patience(timedelta(milliseconds=1), timedelta(milliseconds=1), timedelta(hours=1))
 
 
@@ -349,3 +353,70 @@ def _sender(command: list[str]) -> Iterator[subprocess.Popen]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_the_end_reaches_whoever_was_told_of_the_beginning(warehouse: Warehouse):
+    """Prevents a page of the next contact that never closes."""
+    rule = RULE.model_copy(update={"channels": ("file",), "escalate_after": 5 * MINUTE})
+    contacts = {"Marketing": Contact(escalation=("phone",))}
+    measure(warehouse, *[0.3] * 10, 0.45)
+    for minute in (2, 8, 10):
+        store(warehouse, [rule], contacts, NOW + minute * MINUTE)
+    assert [(row["reason"], row["channel"]) for row in outbox(warehouse)] == [
+        ("fired", "file"), ("escalation", "phone"), ("resolved", "file"), ("resolved", "phone")
+    ]  # fmt: skip
+
+
+def test_a_message_that_cannot_be_sent_keeps_no_other_back(fired: Warehouse):
+    """Prevents one malformed address that stops every alert."""
+
+    class Broken:
+        def send(self, message: ClaimedMessage) -> Outcome:
+            raise ValueError("mailtos://user:hunter2@mail.example")
+
+    file = Scripted(Outcome())
+    assert deliver(fired, {"webhook": Broken(), "file": file}, Patience.of(POLICY), fallback="file") == 1
+    (failed,) = [row for row in outbox(fired) if row["channel"] == "webhook"]
+    assert (failed["status"], failed["last_error"]) == ("waiting", "could not be sent: ValueError")
+
+
+def test_who_comes_too_late_changes_nothing(fired: Warehouse):
+    """Prevents an alarm that is sent again after its all-clear, because a sender took longer than its lease."""
+    with fired.connect(autocommit=True) as connection:
+        late = stored.claim(connection, timedelta(0))
+        again = stored.claim(connection, timedelta(0))
+        assert late.message_id == again.message_id
+        assert not stored.record_failed(connection, late, "no answer", timedelta(0))
+        stored.record_sent(connection, again.message_id)
+        assert not stored.record_failed(connection, again, "no answer", None)
+    assert outbox(fired)[0]["status"] == "sent"
+
+
+def test_what_waits_behind_another_is_not_due(fired: Warehouse):
+    """Prevents a run at every look that finds nothing to send."""
+    measure(fired, 0.45, start=NOW + 3 * MINUTE)
+    assert checked(fired, 3) == ["resolved"]
+    delivered(fired, Scripted(Outcome("answered 429", retry_after=timedelta(hours=1))), Scripted(Outcome()))
+    with fired.connect() as connection:
+        assert stored.next_due(connection) > datetime.now(UTC) + timedelta(minutes=59)
+
+
+def test_a_receiver_that_talks_on_is_not_listened_to(fired: Warehouse):
+    class Endless(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "1000000000")
+            self.end_headers()
+            time.sleep(3)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    transport = WebhookTransport(f"http://127.0.0.1:{server.server_port}/", [SECRET], may_be_private=True)
+    try:
+        assert transport.send(_message(fired)) == Outcome()
+    finally:
+        server.shutdown()
+        server.server_close()
