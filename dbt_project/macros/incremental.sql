@@ -133,6 +133,25 @@
     not materialized
 {%- endmacro %}
 
+{# The rows of a relation of inviters and recipients that belong to the affected pairs, a look-up each: a join on two
+   columns would be expected to find next to nothing. pairs: relation of inviter_id, recipient_key; condition: on `known`,
+   a row of the relation. #}
+{% macro of_pairs(relation, pairs, condition='true') -%}
+    select found.*
+        from {{ pairs }} as changed
+        cross join lateral (
+
+            select known.*
+            from {{ relation }} as known
+            where
+                known.inviter_id = changed.inviter_id
+                and known.recipient_key = changed.recipient_key
+                and {{ condition }}
+            {{ looked_up('known.inviter_id') }}
+
+        ) as found
+{%- endmacro %}
+
 {# The end of a lateral subquery that is to be looked up row by row: PostgreSQL would make one join of it, between tables
    of which it misjudges how many rows meet. order_by: any column of the subquery. #}
 {% macro looked_up(order_by) -%}

@@ -7,11 +7,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache, partial
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
@@ -113,13 +113,14 @@ class WebhookTransport:
             "webhook-signature": signatures,
         }
         parts = urlsplit(self.url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            address = _address_of(parts.hostname or "", parts.port or _port(parts.scheme), self.may_be_private)
+            address = _address_of(host, port, self.may_be_private)
         except (OSError, ValueError) as error:
             return Outcome(str(error), is_final=isinstance(error, ValueError))
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            with _pool(parts.scheme, parts.hostname or "", address, parts.port) as pool:
+            with closing(_pool(parts.scheme, host, address, port)) as pool:
                 answer = pool.urlopen(
                     "POST",
                     path,
@@ -192,10 +193,6 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     return min(max(until - datetime.now(UTC), timedelta()), timedelta(days=1))
 
 
-def _port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
-
-
 def _address_of(host: str, port: int, may_be_private: bool) -> str:
     """The address to connect to: looked up once, so that it cannot be another one when it is used."""
     found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
@@ -205,27 +202,18 @@ def _address_of(host: str, port: int, may_be_private: bool) -> str:
     return str(public[0])
 
 
-@contextmanager
-def _pool(scheme: str, host: str, address: str, port: int | None) -> Iterator[urllib3.HTTPConnectionPool]:
-    timeout = urllib3.Timeout(total=TIMEOUT_SECONDS)
-    make = partial(urllib3.HTTPConnectionPool, address, port or _port(scheme), timeout=timeout, maxsize=1)
+def _pool(scheme: str, host: str, address: str, port: int) -> urllib3.HTTPConnectionPool:
+    """Of the host at this address: a certificate is the host's."""
+    kind, tls = urllib3.HTTPConnectionPool, {}
     if scheme == "https":
-        make = partial(
-            urllib3.HTTPSConnectionPool,
-            address,
-            port or _port(scheme),
-            timeout=timeout,
-            maxsize=1,
-            server_hostname=host,
-            assert_hostname=host,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=certifi.where(),
-        )
-    pool = make()
-    try:
-        yield pool
-    finally:
-        pool.close()
+        kind = urllib3.HTTPSConnectionPool
+        tls = {
+            "server_hostname": host,
+            "assert_hostname": host,
+            "cert_reqs": "CERT_REQUIRED",
+            "ca_certs": certifi.where(),
+        }
+    return kind(address, port, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), maxsize=1, **tls)
 
 
 @contextmanager

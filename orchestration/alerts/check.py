@@ -6,7 +6,7 @@ started again, each change is told once.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
 from orchestration.warehouse import Connection, Warehouse
@@ -48,16 +48,8 @@ class Look:
 
 def look(connection: Connection, rules: Sequence[Rule], contacts: Mapping[str, Contact], now: datetime) -> Look:
     """Judge the rules as of now, storing nothing. Changes found only now count among `due` once they are stored."""
-    evaluations, changed = {}, []
-    for rule in rules:
-        known = [Sample(**row) for row in stored.samples(connection, rule.metric, now - rule.looks_back, now)]
-        standing = _standing(connection, rule)
-        evaluations[rule.name] = evaluate(rule, known, standing, now)
-        if evaluations[rule.name].standing != standing:
-            changed.append(rule.name)
-    silences = [Silence(**row) for row in stored.silences(connection, now)]
-    silenced = frozenset(rule.name for rule in rules if is_silenced(rule.name, silences, now))
-    return Look(evaluations, changed, _due(connection, rules, contacts, silenced, now), silenced)
+    judged = _judge(connection, rules, now)
+    return replace(judged, due=_due(connection, rules, contacts, judged.silenced, now))
 
 
 def store(
@@ -72,7 +64,7 @@ def store(
     stored: `due` holds the messages. link: to where people find more."""
     with warehouse.connect(APPLICATION) as connection:
         stored.only_one_stores(connection)
-        found = look(connection, rules, contacts, now)
+        found = _judge(connection, rules, now)
         by_name = {rule.name: rule for rule in rules}
         for name in found.changed:
             _change(connection, by_name[name], found.evaluations[name])
@@ -80,7 +72,21 @@ def store(
         due = _due(connection, rules, contacts, found.silenced, now)
         for told in due:
             _write(connection, by_name[told.incident.rule], found.evaluations[told.incident.rule], told, now, link)
-        return Look(found.evaluations, found.changed, due, found.silenced)
+        return replace(found, due=due)
+
+
+def _judge(connection: Connection, rules: Sequence[Rule], now: datetime) -> Look:
+    """What the rules say and what of it is new; whom it tells is not asked yet."""
+    evaluations, changed = {}, []
+    for rule in rules:
+        known = [Sample(**row) for row in stored.samples(connection, rule.metric, now - rule.looks_back, now)]
+        standing = _standing(connection, rule)
+        evaluations[rule.name] = evaluate(rule, known, standing, now)
+        if evaluations[rule.name].standing != standing:
+            changed.append(rule.name)
+    silences = [Silence(**row) for row in stored.silences(connection, now)]
+    silenced = frozenset(rule.name for rule in rules if is_silenced(rule.name, silences, now))
+    return Look(evaluations, changed, (), silenced)
 
 
 def _standing(connection: Connection, rule: Rule) -> Standing:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
@@ -11,13 +12,6 @@ from .alerting import Addresses, alerting
 from .rounds import go_round, is_news, take_samples
 
 JOB = "alert_people"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def alerts_definitions(
@@ -59,7 +53,7 @@ def alerts_definitions(
         """Judge the rules, and ask for a run only where something must be stored or sent."""
         if not may_ask:
             return dg.SkipReason("MARKETING_AUTOMATION_ENABLED is false")
-        if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=UNFINISHED)):
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=NOT_FINISHED_STATUSES)):
             return dg.SkipReason("a run that tells people is on its way")
         now = datetime.now(UTC)
         take_samples(warehouse, now)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from orchestration.policy import Policy
-from orchestration.warehouse import Connection, Warehouse
+from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.metric_sources import METRICS, measure
 
@@ -56,8 +56,3 @@ def is_news(warehouse: Warehouse, alerting: Alerting, now: datetime) -> tuple[bo
     if due is not None and due <= now:
         news.append("messages wait")
     return bool(news), ", ".join(dict.fromkeys(news))
-
-
-def latest_look(connection: Connection, alerting: Alerting, now: datetime) -> Look:
-    """What the rules say now, of what is stored."""
-    return look(connection, alerting.rules, alerting.contacts, now)

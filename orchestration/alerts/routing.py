@@ -4,7 +4,7 @@ An incident is told of when it opens, or once nothing mutes it any more; again w
 when nobody acknowledges it; and when it is over, if it was ever told of.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -81,12 +81,12 @@ def is_silenced(rule: str, silences: Iterable[Silence], now: datetime) -> bool:
     return any(silence.rule in (None, rule) and silence.starts_at <= now < silence.ends_at for silence in silences)
 
 
-def is_inhibited(rule: Rule, opened: Mapping[str, Iterable[Incident]]) -> bool:
+def is_inhibited(rule: Rule, opened: Mapping[str, Sequence[Incident]]) -> bool:
     """Whether another rule explains what this one sees: one of inhibited_by has an open incident.
 
     opened: rule -> its open incidents.
     """
-    return any(True for other in rule.inhibited_by for _incident in opened.get(other, ()))
+    return any(opened.get(other) for other in rule.inhibited_by)
 
 
 def told_now(incident: Incident, rule: Rule, contact: Contact, *, is_muted: bool, now: datetime) -> Told | None:

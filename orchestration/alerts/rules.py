@@ -39,15 +39,22 @@ class Action(StrEnum):
     TRIGGER_RECALIBRATION = "trigger_recalibration"
 
 
+def duration(text: str) -> timedelta | None:
+    """`90s`, `15m`, `6h` or `2d`; None for anything else."""
+    told = DURATION.fullmatch(text.strip())
+    return timedelta(**{UNITS[told[2]]: int(told[1])}) if told else None
+
+
+def _of_policy(name: str, info: ValidationInfo) -> int | float | None:
+    """The policy's number of that name; None where it has none."""
+    found = (info.context or {}).get("policy", {}).get(name)
+    return None if isinstance(found, bool) or not isinstance(found, int | float) else found
+
+
 def _number(value: Any, info: ValidationInfo) -> Any:
     """A number, or the policy's number of that name."""
-    if not isinstance(value, str):
-        if isinstance(value, bool):
-            raise ValueError("expected a number or the name of one in dbt_project.yml")
-        return value
-    policy = (info.context or {}).get("policy", {})
-    found = policy.get(value)
-    if isinstance(found, bool) or not isinstance(found, int | float):
+    found = _of_policy(value, info) if isinstance(value, str) else value
+    if found is None or isinstance(found, bool):
         raise ValueError("expected a number or the name of one in dbt_project.yml")
     return found
 
@@ -57,11 +64,11 @@ def _duration(value: Any, info: ValidationInfo) -> Any:
     if value is None or isinstance(value, timedelta):
         return value
     if isinstance(value, str):
-        if told := DURATION.fullmatch(value.strip()):
-            return timedelta(**{UNITS[told[2]]: int(told[1])})
-        number = (info.context or {}).get("policy", {}).get(value)
+        if (told := duration(value)) is not None:
+            return told
+        number = _of_policy(value, info)
         unit = next((unit for ending, unit in POLICY_UNITS.items() if value.endswith(ending)), None)
-        if unit and isinstance(number, int | float) and not isinstance(number, bool):
+        if unit is not None and number is not None:
             return timedelta(**{unit: number})
     raise ValueError("expected a duration such as 90s, 15m, 6h, 2d, or the name of one in dbt_project.yml")
 

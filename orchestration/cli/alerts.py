@@ -1,17 +1,18 @@
 """`marketing alerts`: what rules say, why, and what people were told; silences and acknowledgements."""
 
 import getpass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from orchestration.alerts.alerting import Alerting, alerting
+from orchestration.alerts.check import look
 from orchestration.alerts.delivery import Sent
 from orchestration.alerts.evaluation import Sample, State, verdict_of
-from orchestration.alerts.rounds import go_round, latest_look
-from orchestration.alerts.rules import DURATION, UNITS, Rule
+from orchestration.alerts.rounds import go_round
+from orchestration.alerts.rules import Rule, duration
 from orchestration.installation import Installation
 from orchestration.warehouse import alerts as stored
 
@@ -48,7 +49,7 @@ def list_rules() -> None:
     known = _alerting(installation)
     now = datetime.now(UTC)
     with installation.warehouse.connect() as connection:
-        found = latest_look(connection, known, now)
+        found = look(connection, known.rules, known.contacts, now)
         open_ones = [row for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
     rows = table("rule", "state", "since", "value", "fires", "severity", "channels", "incident", right=("value",))
     for rule in known.rules:
@@ -81,7 +82,7 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
     known = _alerting(installation)
     one, now = _rule(known, rule), datetime.now(UTC)
     with installation.warehouse.connect() as connection:
-        found = latest_look(connection, known, now)
+        found = look(connection, known.rules, known.contacts, now)
         samples = [Sample(**row) for row in stored.samples(connection, one.metric, now - one.looks_back, now)]
     told = found.evaluations[rule]
     typer.echo(f"{one.name}: {one.summary}")
@@ -111,7 +112,7 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
 @app.command()
 def silence(
     rule: Annotated[str, typer.Argument(metavar="RULE|all")],
-    duration: Annotated[str, typer.Option("--for", help="how long: 30m, 6h, 2d")],
+    how_long: Annotated[str, typer.Option("--for", help="how long: 30m, 6h, 2d")],
     reason: Annotated[str, typer.Option(help="why")],
     author: Author = None,
 ) -> None:
@@ -119,10 +120,10 @@ def silence(
     installation = Installation.load()
     if rule != "all":
         _rule(_alerting(installation), rule)
-    told = DURATION.fullmatch(duration.strip())
-    if told is None or int(told[1]) == 0:
-        raise typer.BadParameter(f"{duration!r}: expected a duration such as 30m, 6h, 2d", param_hint="--for")
-    until = datetime.now(UTC) + timedelta(**{UNITS[told[2]]: int(told[1])})
+    quiet_for = duration(how_long)
+    if not quiet_for:
+        raise typer.BadParameter(f"{how_long!r}: expected a duration such as 30m, 6h, 2d", param_hint="--for")
+    until = datetime.now(UTC) + quiet_for
     with installation.warehouse.connect() as connection:
         number = stored.silence(
             connection, None if rule == "all" else rule, until=until, author=author or getpass.getuser(), reason=reason

@@ -13,6 +13,7 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import candidate_figures as figures
 from orchestration.warehouse.candidate_figures import CANDIDATE, MARTS, Present
+from orchestration.warehouse.reads import is_published
 
 from .changes import fall, relative_change, rise
 
@@ -110,7 +111,7 @@ def _share_rise(name: str) -> Figure:
 
 def _days_lost(audit: Audit, mart: str) -> Row:
     before = _settled_before(audit)
-    if before is None or not figures.is_published(audit.connection, mart):
+    if before is None or not is_published(audit.connection, mart):
         return {"days_lost": None}
     return {"days_lost": figures.days_lost(audit.connection, before)}
 
@@ -118,7 +119,7 @@ def _days_lost(audit: Audit, mart: str) -> Row:
 def _goals(audit: Audit) -> list[Row]:
     """A row per goal, its value in a column of its own."""
     had_value = set()
-    if figures.is_published(audit.connection, "scorecard"):
+    if is_published(audit.connection, "scorecard"):
         published = figures.scorecard(audit.connection, MARTS)
         had_value = {goal["metric"] for goal in published if goal["value"] is not None}
     return [
@@ -135,7 +136,7 @@ def _goals(audit: Audit) -> list[Row]:
 def _settled(audit: Audit, mart: str) -> tuple[Row, Row]:
     """The settled sums of the published table and of the candidate; both empty when nothing is published."""
     before = _settled_before(audit)
-    if before is None or not figures.is_published(audit.connection, mart):
+    if before is None or not is_published(audit.connection, mart):
         return {}, {}
     published, candidate = (figures.settled(audit.connection, schema, mart, before) for schema in (MARTS, CANDIDATE))
     return published, candidate

@@ -32,20 +32,11 @@ class NewMessage:
 
 
 @dataclass(frozen=True)
-class ClaimedMessage:
-    """A message that is ours to send until its lease ends. attempts: this one included."""
+class ClaimedMessage(NewMessage):
+    """A stored message that is ours to send until its lease ends. attempts: this one included."""
 
     message_id: int
-    incident_id: int
     rule: str
-    reason: str
-    channel: str
-    dedup_key: str
-    severity: str
-    is_over: bool
-    title: str
-    body: str
-    fields: dict[str, Any]
     attempts: int
     created_at: datetime
 
@@ -161,21 +152,20 @@ def silences(connection: psycopg.Connection, now: datetime) -> list[dict[str, An
 
 
 def write_messages(connection: psycopg.Connection, messages: Sequence[NewMessage], now: datetime) -> None:
-    """Store messages of one incident and reason, and that people are told of it, so that they are told once."""
+    """Store messages (one at least) of one incident and reason, and that people are told: so they are told once."""
     for message in messages:
         forward(connection, message, now)
-    for message in messages[:1]:
-        connection.execute(
-            """
-            update ops.alert_incidents set
-                told_at = %(now)s,
-                first_told_at = coalesce(first_told_at, %(now)s),
-                end_told_at = case when %(is_over)s then %(now)s end,
-                escalated_at = case when %(reason)s = 'escalation' then %(now)s else escalated_at end
-            where incident_id = %(incident_id)s
-            """,
-            message.__dict__ | {"now": now},
-        )
+    connection.execute(
+        """
+        update ops.alert_incidents set
+            told_at = %(now)s,
+            first_told_at = coalesce(first_told_at, %(now)s),
+            end_told_at = case when %(is_over)s then %(now)s end,
+            escalated_at = case when %(reason)s = 'escalation' then %(now)s else escalated_at end
+        where incident_id = %(incident_id)s
+        """,
+        messages[0].__dict__ | {"now": now},
+    )
 
 
 def forward(connection: psycopg.Connection, message: NewMessage, now: datetime) -> None:

@@ -10,6 +10,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from .errors import WarehouseError
+from .reads import is_published
 
 # What a fit depends on arrives with these feeds.
 EVIDENCE_FEEDS = ("touchpoints", "identities", "conversions", "attribution_truth")
@@ -163,7 +164,7 @@ def new_truth(connection: psycopg.Connection, since_build_id: int) -> int:
 
 def drifted(connection: psycopg.Connection, attribution_model: str, truth_method: str) -> float | None:
     """The accuracy of the published build in its latest period where it has drifted under the calibration in force."""
-    if connection.execute("select to_regclass('marts.attribution_accuracy')").fetchone()[0] is None:
+    if not is_published(connection, "attribution_accuracy"):
         return None
     row = connection.execute(
         """

@@ -347,11 +347,6 @@ def scorecard(connection: psycopg.Connection, schema: str) -> list[dict[str, Any
         return cursor.execute(query.format(sql.Identifier(schema, "scorecard"))).fetchall()
 
 
-def is_published(connection: psycopg.Connection, mart: str) -> bool:
-    """Whether marts has the table."""
-    return connection.execute("select to_regclass(format('marts.%%I', %s::text)) is not null", [mart]).fetchone()[0]
-
-
 def _row(
     connection: psycopg.Connection, query: str, schema: str, mart: str, **parameters: Any
 ) -> dict[str, float | None]:

@@ -7,6 +7,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from .reads import is_published
+
 NEAREST = 5
 """Touches shown on each side of the window, and of other persons: the nearest, since a person may have thousands."""
 
@@ -31,9 +33,9 @@ def explain(
 ) -> Explanation | None:
     """None when no published build credits the conversion: see why_unknown. is_cut: an earlier conversion cuts the
     journey (attribution_journey_scope)."""
+    if not is_published(connection, "fct_attribution"):
+        return None
     with connection.cursor(row_factory=dict_row) as cursor:
-        if cursor.execute("select to_regclass('marts.fct_attribution') is null as missing").fetchone()["missing"]:
-            return None
         credited = cursor.execute(
             "select * from marts.fct_attribution where conversion_id = %s order by touch_position", [conversion_id]
         ).fetchall()

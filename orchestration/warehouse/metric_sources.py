@@ -12,6 +12,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from .reads import is_published
+
 Sample = dict[str, Any]
 
 K = """
@@ -81,8 +83,7 @@ def _of_mart(mart: str, query: str) -> Callable[[psycopg.Connection, datetime], 
     """A sample without a value where nothing is published: how long there has been none is something to tell."""
 
     def read(connection: psycopg.Connection, now: datetime) -> Sample | None:
-        known = connection.execute("select to_regclass(format('marts.%%I', %s::text))", [mart]).fetchone()[0]
-        return ({} if known is None else _one(connection, query, now)) or {}
+        return (_one(connection, query, now) if is_published(connection, mart) else None) or {}
 
     return read
 
@@ -97,7 +98,7 @@ def _of_ops(query: str) -> Callable[[psycopg.Connection, datetime], Sample | Non
 
 def _answer_ms(connection: psycopg.Connection, _now: datetime) -> Sample | None:
     """Milliseconds of one answer of the headline of now; None before the first publication."""
-    if connection.execute("select to_regclass('marts.viral_headline')").fetchone()[0] is None:
+    if not is_published(connection, "viral_headline"):
         return None
     start = time.perf_counter()
     connection.execute("select * from ops.viral_coefficient_now()").fetchone()

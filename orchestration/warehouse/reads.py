@@ -1,4 +1,4 @@
-"""Small reads for people: rows of a query, the scorecard."""
+"""Small reads: rows of a query, whether a mart is published, the scorecard."""
 
 from typing import Any
 
@@ -13,11 +13,16 @@ def sample_rows(connection: psycopg.Connection, query: str, limit: int) -> list[
         return cursor.fetchmany(limit)
 
 
+def is_published(connection: psycopg.Connection, mart: str) -> bool:
+    """Whether marts has the table. connection: with plain rows."""
+    return connection.execute("select to_regclass(format('marts.%%I', %s::text)) is not null", [mart]).fetchone()[0]
+
+
 def scorecard(connection: psycopg.Connection) -> list[dict[str, Any]]:
     """The published scorecard, in the order in which people read it. Empty before the first publication."""
+    if not is_published(connection, "scorecard"):
+        return []
     with connection.cursor(row_factory=dict_row) as cursor:
-        if cursor.execute("select to_regclass('marts.scorecard') as found").fetchone()["found"] is None:
-            return []
         return cursor.execute(
             """
             select metric, value, target, comparison, status, period_start_on, period_end_on, as_of,

@@ -6,6 +6,8 @@ from datetime import datetime
 import psycopg
 from psycopg.rows import class_row
 
+from .reads import is_published
+
 EVENTS = "super_connector_events"
 
 
@@ -29,7 +31,7 @@ class Waiting:
 def not_announced(connection: psycopg.Connection) -> Waiting:
     """What `announce` would store now; nobody before the first publication."""
     with connection.cursor(row_factory=class_row(Waiting)) as cursor:
-        if not cursor.connection.execute("select to_regclass('marts.super_connectors')").fetchone()[0]:
+        if not is_published(connection, "super_connectors"):
             return cursor.execute("select null as build_id, 0 as users, clock_timestamp() as asked_at").fetchone()
         return cursor.execute(
             """

@@ -9,7 +9,8 @@ import pytest
 
 from orchestration.alerts.alerting import FILE, Addresses, Alerting, alerting, webhook_secret
 from orchestration.alerts.channels import FileTransport, WebhookTransport
-from orchestration.alerts.rounds import go_round, is_news, latest_look, take_samples
+from orchestration.alerts.check import look
+from orchestration.alerts.rounds import go_round, is_news, take_samples
 from orchestration.alerts.rules import RulesError
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
@@ -132,5 +133,9 @@ def test_the_file_that_cannot_be_written_is_tried_again(warehouse: Warehouse, tm
     assert go_round(warehouse, blocked, POLICY).sent == 0
     with warehouse.connect() as connection:
         connection.execute("update ops.alert_outbox set due_at = now()")
-        assert latest_look(connection, rules, datetime.now(UTC)).evaluations["run_failed"].standing.is_firing
+        assert (
+            look(connection, rules.rules, rules.contacts, datetime.now(UTC))
+            .evaluations["run_failed"]
+            .standing.is_firing
+        )
     assert go_round(warehouse, rules, POLICY).sent == 1

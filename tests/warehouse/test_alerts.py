@@ -221,7 +221,7 @@ def test_a_receiver_that_asks_for_time_gets_it(fired: Warehouse):
 
 def test_waits_double_up_to_a_limit_and_end():
     patience, now = Patience(timedelta(seconds=4), timedelta(minutes=1), timedelta(hours=1)), datetime.now(UTC)
-    message = ClaimedMessage(1, 1, "r", "fired", "c", "k", "info", False, "t", "b", {}, 1, now)
+    message = ClaimedMessage(1, "fired", "c", "k", "info", False, "t", "b", {}, 1, "r", 1, now)
     waits = [
         patience.wait(replace(message, attempts=attempt), Outcome("x"), now, Random(seed))
         for attempt, seed in zip((1, 2, 3, 9, 400), range(5), strict=True)

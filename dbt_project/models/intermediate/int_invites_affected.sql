@@ -49,19 +49,8 @@
 
     affected as (
 
-        select found.invite_id
-        from pairs
-        cross join lateral (
-
-            select known.invite_id
-            from {{ ref('int_invites_counted') }} as known
-            where
-                known.inviter_id = pairs.inviter_id
-                and known.recipient_key = pairs.recipient_key
-                and {{ is_not_frozen(utc_day('known.sent_at')) }}
-            {{ looked_up('known.invite_id') }}
-
-        ) as found
+        select counted.invite_id
+        from ({{ of_pairs(ref('int_invites_counted'), 'pairs', is_not_frozen(utc_day('known.sent_at'))) }}) as counted
 
         union
 

@@ -16,6 +16,7 @@
 {%- set sent = ref('int_invites_sent') %}
 {%- set window_us = (policy('invite_window_days') | int) * 24 * (microseconds_per_hour() | int) %}
 {%- set frozen_before = frozen_before() %}
+{%- set frozen_until = utc_midnight("'" ~ frozen_before ~ "'::date") %}
 
 with recursive
 
@@ -28,7 +29,7 @@ with recursive
             coalesce(rejected_reason in ('self', 'already_a_user') and joined_user_id is null, false)
                 as is_rejected_at_send
         from {{ published('fct_invites') }}
-        where sent_at < {{ utc_midnight("'" ~ frozen_before ~ "'::date") }}
+        where sent_at < {{ frozen_until }}
 
     ),
 
@@ -36,18 +37,7 @@ with recursive
     frozen as (
 
         {% if is_incremental() %}
-            select found.*
-            from {{ affected }} as changed
-            cross join lateral (
-
-                select known.*
-                from frozen_days as known
-                where
-                    known.inviter_id = changed.inviter_id
-                    and known.recipient_key = changed.recipient_key
-                {{ looked_up('known.invite_id') }}
-
-            ) as found
+            {{ of_pairs('frozen_days', affected) }}
         {% else %}
             select * from frozen_days
         {% endif %}
@@ -60,19 +50,7 @@ sends as (
 
     {% if is_incremental() %}
 
-        -- A look-up each: a join on two columns would be expected to find next to nothing.
-        select found.*
-        from {{ affected }} as changed
-        cross join lateral (
-
-            select known.*
-            from {{ sent }} as known
-            where
-                known.inviter_id = changed.inviter_id
-                and known.recipient_key = changed.recipient_key
-            {{ looked_up('known.invite_id') }}
-
-        ) as found
+        {{ of_pairs(sent, affected) }}
 
     {% else %}
 
@@ -81,7 +59,7 @@ sends as (
     {% endif %}
     {% if frozen_before %}
         where
-            found.sent_at >= {{ utc_midnight("'" ~ frozen_before ~ "'::date") }}
+            found.sent_at >= {{ frozen_until }}
             -- A further send under the name of a frozen invite.
             and not exists (
 
@@ -284,7 +262,7 @@ named_opens as (
     where
         invite_id is not null
         {% if frozen_before %}
-            and opened_at >= {{ utc_midnight("'" ~ frozen_before ~ "'::date") }}
+            and opened_at >= {{ frozen_until }}
         {% endif %}
         {% if is_incremental() %}
             and invite_id in (select sends.invite_id from sends)
@@ -297,30 +275,11 @@ unnamed_opens as (
 
     {% if is_incremental() %}
 
-        select found.*
-        from {{ affected }} as changed
-        cross join lateral (
-
-            select
-                known.inviter_id,
-                known.recipient_key,
-                known.opened_at
-            from {{ opened }} as known
-            where
-                known.inviter_id = changed.inviter_id
-                and known.recipient_key = changed.recipient_key
-                and known.invite_id is null
-            {{ looked_up('known.opened_at') }}
-
-        ) as found
+        {{ of_pairs(opened, affected, 'known.invite_id is null') }}
 
     {% else %}
 
-        select
-            inviter_id,
-            recipient_key,
-            opened_at
-        from {{ opened }}
+        select * from {{ opened }}
         where invite_id is null
 
     {% endif %}

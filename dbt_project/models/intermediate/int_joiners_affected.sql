@@ -21,18 +21,8 @@ pairs as (
 
 invites as (
 
-    select found.invite_id
-    from pairs
-    cross join lateral (
-
-        select known.invite_id
-        from {{ ref('int_invites_counted') }} as known
-        where
-            known.inviter_id = pairs.inviter_id
-            and known.recipient_key = pairs.recipient_key
-        {{ looked_up('known.invite_id') }}
-
-    ) as found
+    select counted.invite_id
+    from ({{ of_pairs(ref('int_invites_counted'), 'pairs') }}) as counted
 
 ),
 
