@@ -55,6 +55,7 @@ def build_definitions(installation: Installation) -> dg.Definitions:
             warehouse,
             policy,
             addresses=installation.alert_addresses,
+            ui=installation.ui,
             interval_ms=settings.monitoring_interval_ms,
             may_ask=settings.marketing_automation_enabled,
         ),

@@ -49,6 +49,12 @@ class Installation:
         return self.settings.marketing_home / "landing"
 
     @property
+    def ui(self) -> str:
+        """Address of the Dagster UI, as people reach it."""
+        named = self.settings.marketing_ui_url
+        return named.rstrip("/") if named else f"http://127.0.0.1:{self.settings.dagster_port}"
+
+    @property
     def alert_addresses(self) -> Addresses:
         """Where alerts can go."""
         settings = self.settings

@@ -134,6 +134,10 @@ class Policy(BaseModel):
     alert_conversion_rate_floor: Share
     alert_ai_success_rate_floor: Share
     metric_retention_days: Days
+    uptime_target: Annotated[float, Field(ge=0, lt=1)]
+    uptime_days: Days
+    error_budget_burn_minutes: Annotated[int, Field(ge=10, le=43_200)]
+    error_budget_max_burn: Annotated[float, Field(gt=1, le=1000)]
     alert_headline_max_ms: Count
     alert_retry_first_seconds: Annotated[int, Field(ge=1, le=3600)]
     alert_retry_longest_minutes: Annotated[int, Field(ge=1, le=1440)]

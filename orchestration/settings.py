@@ -63,6 +63,11 @@ def _web_address(url: SecretStr) -> SecretStr:
     return url
 
 
+def _plain_web_address(url: str) -> str:
+    _web_address(SecretStr(url))
+    return url
+
+
 def _key(text: SecretStr) -> SecretStr:
     if len(key_bytes(text)) != KEY_BYTES:
         raise ValueError("not 32 bytes")
@@ -71,6 +76,7 @@ def _key(text: SecretStr) -> SecretStr:
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_address)]
+PlainUrl = Annotated[str, AfterValidator(_plain_web_address)]
 WebUrl = Annotated[SecretStr, AfterValidator(_web_address)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 Time = Annotated[datetime, BeforeValidator(_not_a_bare_number), AfterValidator(_in_utc)]
@@ -112,6 +118,7 @@ class Settings(BaseSettings):
     marketing_alert_webhook_secret: SecretStr | None = Field(None, title="secrets, each `whsec_` and base64")
     marketing_alert_webhook_private: bool = False
     marketing_contacts: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
+    marketing_ui_url: PlainUrl | None = Field(None, title="an http:// or https:// URL")
     monitoring_interval_ms: int = Field(30_000, ge=1000, le=3_600_000)
     performance_threshold_ms: int = Field(200, ge=1, le=600_000)
 

@@ -1,4 +1,4 @@
-"""What `marketing up` runs: the code location, the Dagster UI and the daemon, on a warehouse that is up.
+"""What `marketing up` runs: the monitor, the code location, the Dagster UI and the daemon, on a warehouse that is up.
 
 The production shape in docker-compose.yml runs the same commands in containers.
 """
@@ -63,7 +63,7 @@ def _run(installation: Installation, home: Path, port: int, tell: Callable[[str]
         socket = Path(short, "code.sock")
         workspace = dagster_home / "workspace.yaml"
         workspace.write_text(_workspace(socket))
-        tell("starting the code location, the Dagster UI and the daemon")
+        tell("starting the monitor, the code location, the Dagster UI and the daemon")
         run(
             _programs(socket, workspace, port),
             logs=logs,
@@ -82,6 +82,8 @@ def commands(code: Sequence[str], ui: Sequence[str], workspace: str) -> dict[str
     """
     location = ["--module-name", MODULE, "--location-name", LOCATION]
     return {
+        # First, so that there is a sample when the rules are looked at.
+        "monitor": ["orchestration.cli", "monitor"],
         "code": ["dagster", "api", "grpc", *code, *location],
         "daemon": ["dagster._daemon", "run", "--workspace", workspace],
         "webserver": ["dagster_webserver", *ui, "--workspace", workspace],

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.policy import Policy
 from orchestration.warehouse.files import write_private
-from orchestration.warehouse.metric_sources import METRICS
+from orchestration.warehouse.metric_sources import METRICS, VIRAL_METRICS
 
 from .channels import AppriseTransport, FileTransport, Transport, WebhookTransport
 from .routing import Contact
@@ -23,7 +23,7 @@ RULES = Path(__file__).with_name("rules.yml")
 FILE, WEBHOOK = "file", "webhook"
 # The names that rules may use, whether or not an installation has an address for them.
 CHANNELS = frozenset({"slack", "mail", "pagerduty", WEBHOOK, FILE})
-OWNERS = ("Marketing Automation", "AI/ML", "Infrastructure")
+OWNERS = ("Marketing Automation", "AI/ML", "Infrastructure", "On-Call")
 
 
 class _Owner(BaseModel):
@@ -56,9 +56,13 @@ class Addresses:
 
 @dataclass(frozen=True)
 class Alerting:
-    """The rules in force. A channel without an address is replaced by the file, which always is there."""
+    """The rules in force. A channel without an address is replaced by the file, which always is there.
+
+    resting: names of rules that are not judged, since what they watch is switched off.
+    """
 
     rules: tuple[Rule, ...]
+    resting: frozenset[str]
     contacts: Mapping[str, Contact]
     transports: Mapping[str, Transport]
     without_address: frozenset[str]
@@ -88,9 +92,19 @@ def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alert
         faults.append(f"{rules}: {error.strerror}")
     except RulesError as error:
         faults += [f"{rules}: {line}" for line in str(error).splitlines()]
+    faults += [
+        f"MARKETING_ALERT_WEBHOOK_SECRET: secret {number} is none of Standard Webhooks: whsec_ and base64"
+        for number, secret in enumerate(addresses.webhook_secrets, start=1)
+        if not _is_webhook_secret(secret)
+    ]
     if faults:
         raise RulesError("\n".join(faults))
     transports = _transports(given, addresses)
+    resting = (
+        frozenset()
+        if policy.viral_tracking_enabled
+        else frozenset(rule.name for rule in found if rule.metric in VIRAL_METRICS)
+    )
 
     def reachable(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name if name in transports else FILE for name in names))
@@ -101,7 +115,12 @@ def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alert
     # Whoever named a URL for alerts wants all of them there.
     everywhere = (WEBHOOK,) if WEBHOOK in transports else ()
     return Alerting(
-        rules=tuple(rule.model_copy(update={"channels": reachable(rule.channels + everywhere)}) for rule in found),
+        rules=tuple(
+            rule.model_copy(update={"channels": reachable(rule.channels + everywhere)})
+            for rule in found
+            if rule.name not in resting
+        ),
+        resting=resting,
         contacts=contacts,
         transports=transports,
         without_address=frozenset(name for rule in found for name in rule.channels if name not in transports),
@@ -115,6 +134,13 @@ def webhook_secret(home: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
     return path.read_text().strip()
+
+
+def _is_webhook_secret(secret: str) -> bool:
+    try:
+        return bool(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        return False
 
 
 def _transports(given: _Contacts, addresses: Addresses) -> dict[str, Transport]:

@@ -5,6 +5,7 @@ A transport sends one message once and says what came of it; when to try again i
 
 import json
 import os
+import smtplib
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -12,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import urlsplit
+from typing import ClassVar, Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import certifi
 import requests
@@ -29,7 +30,13 @@ TIMEOUT_SECONDS = 10.0
 TRANSIENT = frozenset({408, 425, 429}) | frozenset(range(500, 600))
 # Services that know incidents by a key, which is part of their address, and those who would count a reminder twice.
 WITH_DEDUP = frozenset({"pagerduty"})
+# IPv6 that a gateway turns into IPv4 (RFC 6052, 8215), and the old form of IPv4 within IPv6 (RFC 4291).
+WRAPPED = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96"))
 KINDS = {"info": "info", "warning": "warning", "critical": "failure"}
+
+
+class PrivateAddressError(Exception):
+    """A webhook leads into the network of the engine itself."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,13 @@ class Outcome:
 
 
 class Transport(Protocol):
-    """Sends a message once. Never raises for what a receiver does or does not."""
+    """Sends a message once. Never raises for what a receiver does or does not.
+
+    takes_many: whether several messages may come as one, as people would rather read them; False where each is an
+    incident of its own to a machine.
+    """
+
+    takes_many: bool
 
     def send(self, message: ClaimedMessage) -> Outcome:
         """What came of it."""
@@ -55,6 +68,15 @@ class AppriseTransport:
     """One address of Apprise's (slack://, mailto://, pagerduty:// and a hundred more)."""
 
     url: str = field(repr=False)
+
+    @property
+    def takes_many(self) -> bool:
+        """Of services without incidents."""
+        return self._service not in WITH_DEDUP
+
+    @property
+    def _service(self) -> str:
+        return self.url.partition("://")[0]
 
     def send(self, message: ClaimedMessage) -> Outcome:
         """Of a service with incidents the message carries its dedup_key, and resolves."""
@@ -71,12 +93,11 @@ class AppriseTransport:
             taken = sender.notify(body=message.body, title=message.title, notify_type=kind, body_format="text")
         if taken:
             return Outcome()
-        # Of several targets of one address, those that took it do not say why others did not.
-        refusals = [_refused(one.status_code, one.headers) for one in answers if one.status_code >= 300]
-        return min(refusals, key=lambda outcome: outcome.is_final, default=Outcome("no answer"))
+        # Of several targets of one address, one that may take it later is reason enough to try again.
+        return min(answers, key=lambda outcome: outcome.is_final, default=Outcome("no answer"))
 
     def _address(self, message: ClaimedMessage) -> str:
-        if self.url.partition("://")[0] not in WITH_DEDUP:
+        if self._service not in WITH_DEDUP:
             return self.url
         parts = urlsplit(self.url)
         # Without action, Apprise only ever triggers: map makes success resolve.
@@ -97,6 +118,7 @@ class WebhookTransport:
     url: str = field(repr=False)
     secrets: Sequence[str] = field(repr=False)
     may_be_private: bool = False
+    takes_many: ClassVar[bool] = False
 
     def send(self, message: ClaimedMessage) -> Outcome:
         """webhook-id is the same whenever this message is sent again; `incident` in all messages of an incident."""
@@ -113,27 +135,24 @@ class WebhookTransport:
             "webhook-signature": signatures,
         }
         parts = urlsplit(self.url)
-        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        if parts.username is not None:
+            headers |= urllib3.make_headers(basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}")
         try:
-            address = _address_of(host, port, self.may_be_private)
-        except (OSError, ValueError) as error:
-            return Outcome(str(error), is_final=isinstance(error, ValueError))
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        try:
-            with closing(_pool(parts.scheme, host, address, port)) as pool:
-                answer = pool.urlopen(
-                    "POST",
-                    path,
-                    body=payload.encode(),
-                    headers=headers | {"host": parts.netloc.rpartition("@")[2]},
-                    redirect=False,
-                    retries=False,
-                    # What it says besides, however much and slowly, is of no interest.
-                    preload_content=False,
-                )
-                answer.close()
-        except urllib3.exceptions.HTTPError as error:
-            return Outcome(f"no answer: {error}")
+            addresses = _addresses_of(parts, self.may_be_private)
+        except PrivateAddressError as error:
+            return Outcome(str(error), is_final=True)
+        except OSError as error:
+            return Outcome(f"{parts.hostname} has no address: {error.strerror}")
+        for place, address in enumerate(addresses, start=1):
+            try:
+                answer = _post(parts, address, payload.encode(), headers)
+                break
+            except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
+                # Nobody heard anything there yet.
+                if place == len(addresses):
+                    return Outcome(f"no answer: {type(error).__name__}")
+            except urllib3.exceptions.HTTPError as error:
+                return Outcome(f"no answer: {type(error).__name__}")
         if 200 <= answer.status < 300:
             return Outcome()
         return _refused(answer.status, answer.headers)
@@ -144,6 +163,7 @@ class FileTransport:
     """A line of JSON for each message, at the end of a file."""
 
     path: Path
+    takes_many: ClassVar[bool] = False
 
     def send(self, message: ClaimedMessage) -> Outcome:
         """On disk when this returns."""
@@ -193,43 +213,83 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     return min(max(until - datetime.now(UTC), timedelta()), timedelta(days=1))
 
 
-def _address_of(host: str, port: int, may_be_private: bool) -> str:
-    """The address to connect to: looked up once, so that it cannot be another one when it is used."""
-    found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    public = [address for address in found if may_be_private or ip_address(str(address)).is_global]
-    if not public:
-        raise ValueError(f"{host} is a private address: MARKETING_ALERT_WEBHOOK_PRIVATE allows it")
-    return str(public[0])
-
-
-def _pool(scheme: str, host: str, address: str, port: int) -> urllib3.HTTPConnectionPool:
-    """Of the host at this address: a certificate is the host's."""
+def _post(parts: SplitResult, address: str, payload: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    """The answer, of which only what it begins with is read: however much follows, and slowly, is of no interest."""
+    host, port = parts.hostname or "", _port(parts)
     kind, tls = urllib3.HTTPConnectionPool, {}
-    if scheme == "https":
+    if parts.scheme == "https":
         kind = urllib3.HTTPSConnectionPool
+        # A certificate is the host's, whichever of its addresses answers.
         tls = {
             "server_hostname": host,
             "assert_hostname": host,
             "cert_reqs": "CERT_REQUIRED",
             "ca_certs": certifi.where(),
         }
-    return kind(address, port, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), maxsize=1, **tls)
+    with closing(kind(address, port, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), maxsize=1, **tls)) as pool:
+        answer = pool.urlopen(
+            "POST",
+            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+            body=payload,
+            headers={**headers, "host": parts.netloc.rpartition("@")[2]},
+            redirect=False,
+            retries=False,
+            preload_content=False,
+        )
+        answer.close()
+        return answer
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _addresses_of(parts: SplitResult, may_be_private: bool) -> list[str]:
+    """The addresses to connect to: looked up once, so that they cannot be others when they are used.
+
+    Raises OSError where there are none, PrivateAddressError where none is allowed.
+    """
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)]
+    allowed = [address for address in dict.fromkeys(found) if may_be_private or is_public(address)]
+    if not allowed:
+        raise PrivateAddressError(f"{parts.hostname} is a private address: MARKETING_ALERT_WEBHOOK_PRIVATE allows it")
+    return allowed
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet, whatever form it comes in."""
+    one = ip_address(address.partition("%")[0])
+    if isinstance(one, IPv6Address):
+        if any(one in network for network in WRAPPED):
+            return False
+        inner = [one.ipv4_mapped, one.sixtofour, *(one.teredo or ())]
+        if any(part is not None and not is_public(str(part)) for part in inner) or one.is_site_local:
+            return False
+    return one.is_global and not one.is_multicast
 
 
 @contextmanager
-def _answers() -> Iterator[list[requests.Response]]:
-    """The answers that a service gets meanwhile: Apprise says whether it was taken, but neither why not nor when to try
-    again."""
-    seen: list[requests.Response] = []
-    send = requests.Session.send
+def _answers() -> Iterator[list[Outcome]]:
+    """What servers answer meanwhile, refusals only: Apprise says whether a message was taken, but neither why not nor
+    when to try again. One message at a time is sent by a process (sender.py), so that they are its own."""
+    refusals: list[Outcome] = []
 
     def watched(session: requests.Session, request: requests.PreparedRequest, **options: object) -> requests.Response:
         answer = send(session, request, **options)
-        seen.append(answer)
+        if answer.status_code >= 300:
+            refusals.append(_refused(answer.status_code, answer.headers))
         return answer
 
-    requests.Session.send = watched
+    def overheard(server: smtplib.SMTP) -> tuple[int, bytes]:
+        code, text = reply(server)
+        # 500 and 502 say that a command is not known, after which a simpler one is tried.
+        if code >= 400 and code not in (500, 502):
+            refusals.append(Outcome(f"answered {code}", is_final=code >= 500))
+        return code, text
+
+    send, reply = requests.Session.send, smtplib.SMTP.getreply
+    requests.Session.send, smtplib.SMTP.getreply = watched, overheard
     try:
-        yield seen
+        yield refusals
     finally:
-        requests.Session.send = send
+        requests.Session.send, smtplib.SMTP.getreply = send, reply

@@ -7,15 +7,17 @@ started again, each change is told once.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import alerts as stored
+from orchestration.warehouse.metric_samples import samples
 
+from .actions import act
 from .evaluation import Change, Evaluation, Sample, Standing, State, evaluate
-from .messages import dedup_key, message_of
-from .routing import Contact, Incident, Kind, Silence, Told, is_inhibited, is_silenced, told_now
-from .rules import Rule
+from .messages import dedup_key, message_of, message_without_rule
+from .routing import CLOSING, OPENING, Contact, Incident, Kind, Silence, Told, is_inhibited, is_silenced, told_now
+from .rules import Rule, Severity
 
 APPLICATION = "marketing alerts"
 KINDS = {
@@ -29,7 +31,8 @@ OPENS = frozenset({Change.FIRED, Change.DATA_LOST})
 
 @dataclass(frozen=True)
 class Look:
-    """What each rule says now, and what is to be stored of it: changes, standings, messages that are due."""
+    """What each rule says now, and what is to be stored of it: changed, rules that stand otherwise, or are no more with
+    an incident open; due, messages."""
 
     evaluations: Mapping[str, Evaluation]
     changed: Sequence[str]
@@ -46,45 +49,81 @@ class Look:
         return State.SILENCED if rule in self.silenced else self.evaluations[rule].state
 
 
-def look(connection: Connection, rules: Sequence[Rule], contacts: Mapping[str, Contact], now: datetime) -> Look:
-    """Judge the rules as of now, storing nothing. Changes found only now count among `due` once they are stored."""
-    judged = _judge(connection, rules, now)
-    return replace(judged, due=_due(connection, rules, contacts, judged.silenced, now))
+@dataclass(frozen=True)
+class Links:
+    """Where people find more. ui: address of the Dagster UI; run_id: the run that tells, for samples that name none."""
+
+    ui: str | None = None
+    run_id: str | None = None
+
+    def of(self, sample: Sample | None) -> str | None:
+        """The run that a sample speaks of."""
+        run_id = (sample.run_id if sample else None) or self.run_id
+        return f"{self.ui}/runs/{run_id}" if self.ui and run_id else self.ui
+
+
+NOWHERE = Links()
+
+
+def look(
+    connection: Connection,
+    rules: Sequence[Rule],
+    contacts: Mapping[str, Contact],
+    now: datetime,
+    *,
+    resting: frozenset[str] = frozenset(),
+) -> Look:
+    """Judge the rules as of now, storing nothing. Changes found only now count among `due` once they are stored.
+
+    resting: names of rules that are left as they are, whatever samples say.
+    """
+    judged = _judge(connection, rules, resting, now)
+    return replace(judged, due=_due(connection, rules, contacts, judged.silenced, resting, now))
 
 
 def store(
     warehouse: Warehouse,
     rules: Sequence[Rule],
     contacts: Mapping[str, Contact],
-    now: datetime,
+    now: datetime | None = None,
     *,
-    link: str | None = None,
+    resting: frozenset[str] = frozenset(),
+    links: Links = NOWHERE,
 ) -> Look:
-    """Judge the rules and store what changed, with a message for each channel, in one transaction; returns what was
-    stored: `due` holds the messages. link: to where people find more."""
+    """Judge the rules and store what changed, with a message for each channel and what rules set going, in one
+    transaction; returns what was stored: `due` holds the messages. now: None for the clock's, once it is our turn."""
     with warehouse.connect(APPLICATION) as connection:
         stored.only_one_stores(connection)
-        found = _judge(connection, rules, now)
+        now = now or datetime.now(UTC)
+        found = _judge(connection, rules, resting, now)
         by_name = {rule.name: rule for rule in rules}
+        begun: list[int] = []
         for name in found.changed:
-            _change(connection, by_name[name], found.evaluations[name])
-        _close_orphans(connection, by_name, now)
-        due = _due(connection, rules, contacts, found.silenced, now)
-        for told in due:
-            _write(connection, by_name[told.incident.rule], found.evaluations[told.incident.rule], told, now, link)
-        return replace(found, due=due)
+            if name in by_name:
+                begun += _change(connection, by_name[name], found.evaluations[name])
+            else:
+                _close(connection, name, now)
+        written: list[Told] = []
+        # Of what began and ended since the last look, both are told.
+        while due := _due(connection, rules, contacts, found.silenced, resting, now, begun):
+            for told in due:
+                _write(connection, by_name.get(told.incident.rule), found, told, now, links)
+            written += due
+        return replace(found, due=written)
 
 
-def _judge(connection: Connection, rules: Sequence[Rule], now: datetime) -> Look:
+def _judge(connection: Connection, rules: Sequence[Rule], resting: frozenset[str], now: datetime) -> Look:
     """What the rules say and what of it is new; whom it tells is not asked yet."""
     evaluations, changed = {}, []
     for rule in rules:
-        known = [Sample(**row) for row in stored.samples(connection, rule.metric, now - rule.looks_back, now)]
+        known = [Sample(**row) for row in samples(connection, rule.metric, now - rule.looks_back, now)]
         standing = _standing(connection, rule)
         evaluations[rule.name] = evaluate(rule, known, standing, now)
-        if evaluations[rule.name].standing != standing:
+        if evaluations[rule.name].standing != standing or evaluations[rule.name].transitions:
             changed.append(rule.name)
-    silences = [Silence(**row) for row in stored.silences(connection, now)]
+    open_ones = [row["rule"] for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
+    changed += [name for name in dict.fromkeys(open_ones) if name not in evaluations and name not in resting]
+    silences = [Silence(row["rule"], row["starts_at"], row["ends_at"]) for row in stored.silences(connection, now)]
     silenced = frozenset(rule.name for rule in rules if is_silenced(rule.name, silences, now))
     return Look(evaluations, changed, (), silenced)
 
@@ -94,22 +133,24 @@ def _standing(connection: Connection, rule: Rule) -> Standing:
     return Standing(**row | {"data": State(row["data"]) if row["data"] else None}) if row else Standing()
 
 
-def _change(connection: Connection, rule: Rule, evaluation: Evaluation) -> None:
+def _change(connection: Connection, rule: Rule, evaluation: Evaluation) -> list[int]:
+    """Store transitions and standing; the incidents that begin."""
+    begun = []
     for transition in evaluation.transitions:
         kind = KINDS[transition.change]
         if transition.change in OPENS:
-            stored.open_incident(connection, rule.name, kind, rule.severity, transition.at)
+            begun += stored.open_incident(connection, rule.name, kind, rule.severity, transition.at)
         else:
             stored.close_incident(connection, rule.name, kind, transition.at)
     stored.save_standing(connection, rule.name, asdict(evaluation.standing))
+    return begun
 
 
-def _close_orphans(connection: Connection, rules: Mapping[str, Rule], now: datetime) -> None:
-    """A rule that was taken out of the file can never say that it is over."""
-    for row in stored.unsettled_incidents(connection):
-        if row["rule"] not in rules and row["closed_at"] is None:
-            stored.close_incident(connection, row["rule"], row["kind"], now)
-            stored.save_standing(connection, row["rule"], asdict(Standing()))
+def _close(connection: Connection, name: str, now: datetime) -> None:
+    """End what is open of a rule that was taken out of the file: it can never say that it is over."""
+    for kind in Kind:
+        stored.close_incident(connection, name, kind, now)
+    stored.save_standing(connection, name, asdict(Standing()))
 
 
 def _due(
@@ -117,13 +158,15 @@ def _due(
     rules: Sequence[Rule],
     contacts: Mapping[str, Contact],
     silenced: frozenset[str],
+    resting: frozenset[str],
     now: datetime,
+    begun: Sequence[int] = (),
 ) -> list[Told]:
     by_name = {rule.name: rule for rule in rules}
     incidents = [
-        Incident(**row | {"kind": Kind(row["kind"])})
-        for row in stored.unsettled_incidents(connection)
-        if row["rule"] in by_name
+        Incident(**row | {"kind": Kind(row["kind"]), "severity": Severity(row["severity"])})
+        for row in stored.unsettled_incidents(connection, begun)
+        if row["rule"] not in resting
     ]
     opened: dict[str, list[Incident]] = defaultdict(list)
     for incident in incidents:
@@ -131,32 +174,39 @@ def _due(
             opened[incident.rule].append(incident)
     found = []
     for incident in incidents:
-        rule = by_name[incident.rule]
-        is_muted = rule.name in silenced or is_inhibited(rule, opened)
-        told = told_now(incident, rule, contacts.get(rule.owner, Contact()), is_muted=is_muted, now=now)
+        rule = by_name.get(incident.rule)
+        if rule is not None:
+            is_muted = rule.name in silenced or is_inhibited(rule, opened)
+            told = told_now(incident, rule, contacts, is_muted=is_muted, now=now)
+        else:
+            is_told = incident.closed_at is not None and incident.told_at is not None
+            told = Told(incident, CLOSING[incident.kind], ()) if is_told else None
         if told is not None:
             found.append(told)
     return found
 
 
-def _write(
-    connection: Connection, rule: Rule, evaluation: Evaluation, told: Told, now: datetime, link: str | None
-) -> None:
-    message = message_of(
-        rule, told.incident, told.reason, sample=evaluation.latest, data=evaluation.standing.data, link=link
-    )
-    channels = list(told.channels)
-    if told.incident.closed_at is not None:
+def _write(connection: Connection, rule: Rule | None, found: Look, told: Told, now: datetime, links: Links) -> None:
+    incident, channels = told.incident, list(told.channels)
+    if told.reason is CLOSING[incident.kind]:
         # Whoever heard of it hears of its end, whatever rule and contacts say by now.
-        channels = list(dict.fromkeys([*channels, *stored.channels_told(connection, told.incident.incident_id)]))
+        channels = list(dict.fromkeys([*channels, *stored.channels_told(connection, incident.incident_id)]))
+    if rule is None:
+        message = message_without_rule(incident, told.reason, link=links.of(None))
+    else:
+        evaluation = found.evaluations[rule.name]
+        sample, data = evaluation.latest, evaluation.standing.data
+        message = message_of(rule, incident, told.reason, sample=sample, data=data, link=links.of(sample))
+        if told.reason is OPENING[incident.kind]:
+            act(connection, rule, incident, channels, now)
     rows = [
         stored.NewMessage(
-            incident_id=told.incident.incident_id,
+            incident_id=incident.incident_id,
             reason=told.reason.value,
             channel=channel,
-            dedup_key=dedup_key(told.incident),
-            severity=rule.severity.value,
-            is_over=told.incident.closed_at is not None,
+            dedup_key=dedup_key(incident),
+            severity=(rule.severity if rule else incident.severity).value,
+            is_over=told.reason is CLOSING[incident.kind],
             title=message.title,
             body=message.body,
             fields=message.fields,

@@ -1,4 +1,7 @@
-"""Shows alerts to Dagster: a sensor that looks, and a job that stores what changed and sends what is due."""
+"""Shows alerts to Dagster: a sensor that looks, and a job that stores what changed and sends what is due.
+
+Samples are the monitor's (monitor.py): the sensor only reads.
+"""
 
 from datetime import UTC, datetime
 
@@ -9,34 +12,36 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 
 from .alerting import Addresses, alerting
-from .rounds import go_round, is_news, take_samples
+from .check import Links
+from .rounds import go_round, is_news
 
 JOB = "alert_people"
 
 
 def alerts_definitions(
-    warehouse: Warehouse, policy: Policy, *, addresses: Addresses, interval_ms: int, may_ask: bool
+    warehouse: Warehouse, policy: Policy, *, addresses: Addresses, ui: str, interval_ms: int, may_ask: bool
 ) -> dg.Definitions:
     """Job and sensor of this stage.
 
-    interval_ms: between two looks. may_ask: False while automation is switched off: nothing is asked for, and nothing
-    sent.
+    ui: address of the Dagster UI, for messages. interval_ms: between two looks. may_ask: False while automation is
+    switched off: nothing is asked for, and nothing sent.
     """
 
-    @dg.op(description="Measure, judge every rule, store what changed with its messages, send what is due.")
+    @dg.op(description="Judge every rule, store what changed with its messages, send what is due.")
     def alert(context: dg.OpExecutionContext) -> None:
         found = go_round(
             warehouse,
             alerting(policy, addresses),
             policy,
-            link=f"run {context.run_id}",
+            measures=False,
+            links=Links(ui, context.run_id),
             tell=lambda sent: context.log.info(
                 f"{sent.message.channel}: {sent.message.title}: {sent.outcome.error or 'taken'}"
             ),
         )
         for told in found.look.due:
             context.log.info(f"{told.incident.rule}: {told.reason.value}")
-        context.log.info(f"{found.samples} samples, {found.sent} messages taken")
+        context.log.info(f"{found.sent} messages taken")
 
     @dg.job(name=JOB, executor_def=dg.in_process_executor)
     def job() -> None:
@@ -55,8 +60,6 @@ def alerts_definitions(
             return dg.SkipReason("MARKETING_AUTOMATION_ENABLED is false")
         if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB, statuses=NOT_FINISHED_STATUSES)):
             return dg.SkipReason("a run that tells people is on its way")
-        now = datetime.now(UTC)
-        take_samples(warehouse, now)
         news, told = is_news(warehouse, alerting(policy, addresses), datetime.now(UTC))
         if not news:
             return dg.SkipReason("nothing has changed")

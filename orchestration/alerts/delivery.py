@@ -1,6 +1,9 @@
-"""Sends what the outbox holds: claim, send, record; a kill in between repeats a message, and loses none."""
+"""Sends what the outbox holds: claim, send, record; a kill in between repeats a message, and loses none.
 
-from collections.abc import Callable, Mapping
+Of one channel, what is due at once goes as one message where the channel takes that.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -12,10 +15,13 @@ from orchestration.warehouse.alerts import ClaimedMessage
 
 from .channels import Outcome, Transport
 from .routing import Reason
+from .rules import Severity
 
 APPLICATION = "marketing alert delivery"
-# Longer than any transport may take.
+# Longer than a message may take (sender.LIMIT_SECONDS).
 LEASE = timedelta(minutes=2)
+# Messages that go as one at most: what more there is comes right after.
+MOST_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -59,41 +65,82 @@ def deliver(
     patience: Patience,
     *,
     fallback: str,
+    send: Callable[[Transport, ClaimedMessage], Outcome],
     luck: Random | None = None,
     tell: Callable[[Sent], None] = lambda _sent: None,
 ) -> int:
     """Send all that is due, until nothing is; returns how many were taken.
 
     transports: channel -> where its messages go. What a channel refuses for good, or has no transport, is told on
-    the fallback channel, which is one of them.
+    the fallback channel, which is one of them. send: by which a message goes once, within a time (sender.Sender).
     """
     luck = luck or Random()
     taken = 0
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
-        while (message := stored.claim(connection, LEASE)) is not None:
-            transport = transports.get(message.channel)
+        while due := stored.claim(connection, LEASE):
+            transport = transports.get(due[0].channel)
             if transport is None:
-                outcome = Outcome(f"no address of the channel {message.channel} is known", is_final=True)
+                outcome = Outcome(f"no address of the channel {due[0].channel} is known", is_final=True)
             else:
-                outcome = _sent_by(transport, message)
-            sent = Sent(message, outcome, None)
-            if outcome.error is None:
-                stored.record_sent(connection, message.message_id)
-                taken += 1
-            else:
-                now = datetime.now(UTC)
-                sent = replace(sent, wait=patience.wait(message, outcome, now, luck))
-                _record_failure(connection, sent, fallback, now)
-            tell(sent)
+                if transport.takes_many:
+                    due += stored.claim(connection, LEASE, channel=due[0].channel, most=MOST_AT_ONCE - 1)
+                outcome = send(transport, together(due))
+            for message in due:
+                taken += outcome.error is None
+                tell(_record(connection, message, outcome, patience, fallback, luck))
     return taken
 
 
-def _sent_by(transport: Transport, message: ClaimedMessage) -> Outcome:
-    try:
-        return transport.send(message)
-    except Exception as error:  # noqa: BLE001 -- one message that nobody can send must not keep all others back
-        # Not its text: that may hold an address, and with it a secret.
-        return Outcome(f"could not be sent: {type(error).__name__}")
+def trial_messages(channel: str, *, author: str, now: datetime) -> tuple[ClaimedMessage, ClaimedMessage]:
+    """A message of no incident, which says so, and its end."""
+    begun = ClaimedMessage(
+        incident_id=0,
+        reason="test",
+        channel=channel,
+        dedup_key=f"marketing-automation/test/{now:%Y%m%dT%H%M%S}",
+        severity=Severity.INFO.value,
+        is_over=False,
+        title="test: nothing is wrong",
+        body=f"{author} tries whether alerts arrive by {channel}.",
+        fields={"rule": "test", "severity": Severity.INFO.value, "since": now.isoformat()},
+        message_id=0,
+        rule="test",
+        attempts=1,
+        created_at=now,
+    )
+    return begun, replace(begun, is_over=True, title="over: test", message_id=1)
+
+
+def together(messages: Sequence[ClaimedMessage]) -> ClaimedMessage:
+    """One message that says what all of them say, as grave as the gravest."""
+    if len(messages) == 1:
+        return messages[0]
+    going_on = [message for message in messages if not message.is_over]
+    return replace(
+        messages[0],
+        severity=max((message.severity for message in going_on or messages), key=list(Severity).index),
+        is_over=not going_on,
+        title=f"{len(messages)} alerts: {', '.join(dict.fromkeys(message.rule for message in messages))}",
+        body="\n\n".join(f"{message.title}\n{message.body}" for message in messages),
+        fields={"alerts": [message.fields for message in messages]},
+    )
+
+
+def _record(
+    connection: Connection,
+    message: ClaimedMessage,
+    outcome: Outcome,
+    patience: Patience,
+    fallback: str,
+    luck: Random,
+) -> Sent:
+    if outcome.error is None:
+        stored.record_sent(connection, message.message_id)
+        return Sent(message, outcome, None)
+    now = datetime.now(UTC)
+    sent = Sent(message, outcome, patience.wait(message, outcome, now, luck))
+    _record_failure(connection, sent, fallback, now)
+    return sent
 
 
 def _record_failure(connection: Connection, sent: Sent, fallback: str, now: datetime) -> None:

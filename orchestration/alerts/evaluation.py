@@ -51,7 +51,7 @@ class Change(StrEnum):
 @dataclass(frozen=True)
 class Sample:
     """A measurement. low, high: ends of its 95 % interval; size: what it rests on (users, recipients, jobs); maturity:
-    0 to 1. error: why it could not be taken."""
+    0 to 1. error: why it could not be taken. run_id: the Dagster run that it speaks of."""
 
     at: datetime
     value: float | None = None
@@ -60,6 +60,7 @@ class Sample:
     size: int | None = None
     maturity: float | None = None
     error: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
     """samples: of rule.looks_back before now at least, in any order; those after now do not count.
 
     It fires with the sample by which all of the last `for` were in breach, and is over with the one by which all of the
-    last keep_firing were clear; one that says too little is evidence of neither. To evaluate again changes nothing, and
-    to evaluate at each sample ends as evaluating once does.
+    last keep_firing were clear; one that says too little is evidence of neither, and ends no run of others. To evaluate
+    again changes nothing, and to evaluate at each sample ends as evaluating once does.
     """
     known = sorted((sample for sample in samples if sample.at <= now), key=lambda sample: sample.at)
     verdicts = [verdict_of(rule, sample) for sample in known]
@@ -133,6 +134,8 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
         if standing.settled_at is not None and sample.at <= standing.settled_at:
             continue
         wanted, wait = (Verdict.CLEAR, rule.keep_firing) if standing.is_firing else (Verdict.BREACH, rule.for_)
+        if verdict not in DECIDED:
+            continue
         if verdict is not wanted:
             run_since = None
             continue
@@ -147,7 +150,7 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
                 standing = replace(standing, is_firing=True, fired_at=sample.at, settled_at=sample.at)
 
     latest, verdict = (known[-1], verdicts[-1]) if known else (None, None)
-    # Before the first sample nobody knows; after the last one that is remembered, what was known holds.
+    # Before the first sample nobody knows; where the last one was deleted, what was known holds.
     lost, lost_since = _lost(rule, known, verdicts, now) if known else (standing.data, standing.data_since)
     if lost is not None and standing.data is not None:
         # Another reason for the same is no news.

@@ -69,6 +69,22 @@ def message_of(
     return Message(title, "\n".join(lines), fields)
 
 
+def message_without_rule(incident: Incident, reason: Reason, *, link: str | None) -> Message:
+    """Of an incident whose rule was taken out of the rule file: that it is over, as far as anybody can say."""
+    title = f"over: {incident.rule} is no rule any more"
+    lines = [f"rule: {incident.rule}", f"since: {_time(incident.opened_at)}"]
+    fields = {
+        "rule": incident.rule,
+        "kind": incident.kind.value,
+        "reason": reason.value,
+        "severity": incident.severity.value,
+        "since": incident.opened_at.isoformat(),
+        "until": incident.closed_at.isoformat() if incident.closed_at else None,
+        "link": link,
+    }
+    return Message(title, "\n".join(lines), fields)
+
+
 def dedup_key(incident: Incident) -> str:
     """The same for every message of an incident, so that a receiver sees one, whatever is sent twice."""
     return f"marketing-automation/{incident.rule}/{incident.kind.value}/{incident.incident_id}"

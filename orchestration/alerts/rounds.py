@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
-from orchestration.warehouse.metric_sources import METRICS, measure
+from orchestration.warehouse.metric_samples import add_samples
+from orchestration.warehouse.metric_sources import METRICS, UP, measure
 
 from .alerting import FILE, Alerting
-from .check import APPLICATION, Look, look, store
+from .check import APPLICATION, NOWHERE, Links, Look, look, store
 from .delivery import Patience, Sent, deliver
+from .sender import Sender
+
+# One slow figure must not cost the minute's others.
+SAMPLE_LIMIT_MS = 5000
 
 
 @dataclass(frozen=True)
@@ -29,28 +34,34 @@ def go_round(
     alerting: Alerting,
     policy: Policy,
     *,
-    link: str | None = None,
+    measures: bool,
+    links: Links = NOWHERE,
     tell: Callable[[Sent], None] = lambda _sent: None,
 ) -> Round:
-    """Measure, judge and tell. link: to where people find more."""
-    samples = take_samples(warehouse, datetime.now(UTC))
-    # The clock again: what was measured must not lie after it.
-    found = store(warehouse, alerting.rules, alerting.contacts, datetime.now(UTC), link=link)
-    sent = deliver(warehouse, alerting.transports, Patience.of(policy), fallback=FILE, tell=tell)
+    """Judge and tell. measures: take samples first, where nobody else does (the monitor of `marketing up`)."""
+    samples = take_samples(warehouse, policy, datetime.now(UTC)) if measures else 0
+    found = store(warehouse, alerting.rules, alerting.contacts, resting=alerting.resting, links=links)
+    with Sender() as sender:
+        sent = deliver(warehouse, alerting.transports, Patience.of(policy), fallback=FILE, send=sender.send, tell=tell)
     return Round(samples, found, sent)
 
 
-def take_samples(warehouse: Warehouse, now: datetime) -> int:
-    """A sample of each metric that there is something to measure of; returns how many are new."""
+def take_samples(warehouse: Warehouse, policy: Policy, now: datetime, *, of_uptime: bool = False) -> int:
+    """A sample of each metric that there is something to measure of; returns how many are new.
+
+    of_uptime: that the engine is up, too; by whoever says so each minute, since one that is missing says the opposite.
+    """
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
-        found = [measure(connection, now, metric) for metric in METRICS]
-        return stored.add_samples(connection, [sample for sample in found if sample is not None])
+        connection.execute(f"set statement_timeout = {SAMPLE_LIMIT_MS}")
+        found = [measure(connection, now, metric, policy) for metric in METRICS if of_uptime or metric != UP]
+        connection.execute("reset statement_timeout")
+        return add_samples(connection, [sample for sample in found if sample is not None])
 
 
 def is_news(warehouse: Warehouse, alerting: Alerting, now: datetime) -> tuple[bool, str]:
     """Whether a round would store or send anything, with what, in words. Only reads."""
     with warehouse.connect(APPLICATION) as connection:
-        found = look(connection, alerting.rules, alerting.contacts, now)
+        found = look(connection, alerting.rules, alerting.contacts, now, resting=alerting.resting)
         due = stored.next_due(connection)
     news = [*found.changed, *(f"{told.incident.rule}: {told.reason.value}" for told in found.due)]
     if due is not None and due <= now:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from .rules import Rule
+from .rules import Action, Rule, Severity
 
 
 class Kind(StrEnum):
@@ -32,6 +32,8 @@ class Reason(StrEnum):
 
 
 OPENING = {Kind.THRESHOLD: Reason.FIRED, Kind.DATA: Reason.DATA_LOST}
+# Actions that are done by telling a team, beside the owner of the rule.
+TEAMS = {Action.NOTIFY_MARKETING_TEAM: "Marketing Automation", Action.PAGE_ON_CALL: "On-Call"}
 CLOSING = {Kind.THRESHOLD: Reason.RESOLVED, Kind.DATA: Reason.DATA_BACK}
 
 
@@ -48,6 +50,7 @@ class Incident:
     first_told_at: datetime | None = None
     acknowledged_at: datetime | None = None
     escalated_at: datetime | None = None
+    severity: Severity = Severity.WARNING
 
 
 @dataclass(frozen=True)
@@ -89,24 +92,31 @@ def is_inhibited(rule: Rule, opened: Mapping[str, Sequence[Incident]]) -> bool:
     return any(opened.get(other) for other in rule.inhibited_by)
 
 
-def told_now(incident: Incident, rule: Rule, contact: Contact, *, is_muted: bool, now: datetime) -> Told | None:
+def channels_of(rule: Rule, contacts: Mapping[str, Contact]) -> tuple[str, ...]:
+    """Where a rule's messages go: its own channels, its owner's, and those of the team that its action is to tell."""
+    people = (contacts.get(rule.owner, Contact()), contacts.get(TEAMS.get(rule.action, ""), Contact()))
+    return tuple(dict.fromkeys((*rule.channels, *(channel for one in people for channel in one.channels))))
+
+
+def told_now(
+    incident: Incident, rule: Rule, contacts: Mapping[str, Contact], *, is_muted: bool, now: datetime
+) -> Told | None:
     """The message that an incident needs now, or None. is_muted: silenced or inhibited.
 
-    One message at a time: what else is due comes with the next look.
+    One message at a time: what else is due comes with the next look. Of one that was over before anybody looked, the
+    beginning is told as well.
     """
-    channels = tuple(dict.fromkeys((*rule.channels, *contact.channels)))
-    if incident.closed_at is not None:
-        return Told(incident, CLOSING[incident.kind], channels) if incident.told_at is not None else None
-    if is_muted:
-        return None
+    channels = channels_of(rule, contacts)
     if incident.told_at is None:
-        return Told(incident, OPENING[incident.kind], channels)
-    if incident.acknowledged_at is not None:
+        return None if is_muted else Told(incident, OPENING[incident.kind], channels)
+    if incident.closed_at is not None:
+        return Told(incident, CLOSING[incident.kind], channels)
+    if is_muted or incident.acknowledged_at is not None:
         return None
-    first = incident.first_told_at or incident.told_at
-    escalates = rule.escalate_after is not None and contact.escalation and incident.escalated_at is None
+    first, escalation = incident.first_told_at or incident.told_at, contacts.get(rule.owner, Contact()).escalation
+    escalates = rule.escalate_after is not None and escalation and incident.escalated_at is None
     if escalates and now - first >= rule.escalate_after:
-        return Told(incident, Reason.ESCALATION, contact.escalation)
+        return Told(incident, Reason.ESCALATION, escalation)
     if rule.repeat_every is not None and now - incident.told_at >= rule.repeat_every:
         return Told(incident, Reason.REMINDER, channels)
     return None

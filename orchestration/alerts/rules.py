@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
-DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
+DURATION = re.compile(r"([0-9]{1,9})\s*(s|m|h|d)")
+LONGEST = timedelta(days=3650)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # Endings of names of the policy that are durations.
 POLICY_UNITS = {"_ms": "milliseconds", "_minutes": "minutes", "_hours": "hours", "_days": "days"}
@@ -40,9 +42,10 @@ class Action(StrEnum):
 
 
 def duration(text: str) -> timedelta | None:
-    """`90s`, `15m`, `6h` or `2d`; None for anything else."""
+    """`90s`, `15m`, `6h` or `2d`, of ten years at most; None for anything else."""
     told = DURATION.fullmatch(text.strip())
-    return timedelta(**{UNITS[told[2]]: int(told[1])}) if told else None
+    found = timedelta(**{UNITS[told[2]]: int(told[1])}) if told else None
+    return None if found is None or found > LONGEST else found
 
 
 def _of_policy(name: str, info: ValidationInfo) -> int | float | None:
@@ -135,7 +138,7 @@ class Rule(BaseModel):
     def looks_back(self) -> timedelta:
         """How far before now samples can matter to what it says now."""
         waits = (self.for_, self.keep_firing, self.no_data_after or timedelta(), self.stale_after or timedelta())
-        return 2 * max(waits) + timedelta(hours=1)
+        return max(waits) + timedelta(hours=1)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -212,8 +215,13 @@ def _references(
         if rule.owner not in owners:
             yield f"{where}: owner: found {rule.owner!r}, expected one of {', '.join(sorted(owners))}"
         for other in rule.inhibited_by:
-            if other not in names or other == rule.name:
+            if other not in names:
                 yield f"{where}: inhibited_by: found {other!r}, expected the name of another rule"
+    try:
+        TopologicalSorter({rule.name: rule.inhibited_by for rule in rules}).prepare()
+    except CycleError as error:
+        # Each would keep the other quiet, and nobody would hear of either.
+        yield f"inhibited_by goes in a circle: {' -> '.join(reversed(error.args[1]))}"
 
 
 def _fault(where: str, problem: Any) -> str:

@@ -28,7 +28,7 @@ from orchestration.transform.project import ProjectError
 from orchestration.warehouse import WarehouseError
 from orchestration.warehouse.builds import frozen_before as read_frozen_before
 
-from . import alerts, attribution, loads, viral, warehouse
+from . import alerts, attribution, loads, switches, viral, warehouse
 from .printing import DEFAULT_WAIT_SECONDS, FAILED, WRONG_USAGE, plain, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -39,6 +39,8 @@ app.add_typer(viral.app, name="viral")
 app.add_typer(warehouse.app, name="warehouse")
 app.command()(attribution.explain)
 app.command()(attribution.recalibrate)
+app.command()(alerts.monitor)
+app.command()(switches.switch)
 
 STATUS_STYLES = {"met": "green", "missed": "red", "no data": "yellow"}
 

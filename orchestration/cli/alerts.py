@@ -1,24 +1,31 @@
 """`marketing alerts`: what rules say, why, and what people were told; silences and acknowledgements."""
 
 import getpass
-from datetime import UTC, datetime
+import signal
+from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from orchestration.alerts.alerting import Alerting, alerting
-from orchestration.alerts.check import look
-from orchestration.alerts.delivery import Sent
+from orchestration.alerts.check import Links, look
+from orchestration.alerts.delivery import Sent, trial_messages
 from orchestration.alerts.evaluation import Sample, State, verdict_of
 from orchestration.alerts.rounds import go_round
 from orchestration.alerts.rules import Rule, duration
+from orchestration.alerts.sender import Sender
 from orchestration.installation import Installation
 from orchestration.warehouse import alerts as stored
+from orchestration.warehouse.metric_samples import newest_sample, samples
 
 from .printing import FAILED, NOTHING, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Rules on numbers and on the engine: what they say, and whom they told.")
+# Between two samples a minute passes; a slow one more.
+FRESH = timedelta(minutes=5)
+LONGEST_SILENCE = timedelta(days=366)
 STYLES = {
     State.FIRING: "red",
     State.PENDING: "yellow",
@@ -32,11 +39,39 @@ STYLES = {
 Author = Annotated[str | None, typer.Option(help="who does it [default: this user]")]
 
 
+def monitor(
+    only_check: Annotated[
+        bool, typer.Option("--check", help="only say whether one is at work: exit code 1 without a fresh sample")
+    ] = False,
+) -> None:
+    """Take a sample of every metric each minute, until Ctrl-C: part of `marketing up`."""
+    from orchestration.alerts.monitor import monitor as run
+
+    installation, stop = Installation.load(), Event()
+    if only_check:
+        with installation.warehouse.connect() as connection:
+            newest = newest_sample(connection)
+        fresh = newest is not None and datetime.now(UTC) - newest < FRESH
+        typer.echo(f"newest sample: {_at(newest)}")
+        raise typer.Exit(0 if fresh else FAILED)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_received: stop.set())
+    run(installation.warehouse, installation.policy, stop, tell)
+
+
 @app.command("check")
 def check() -> None:
     """Measure, judge every rule, and tell what changed: what `make up` does unattended."""
     installation = Installation.load()
-    found = go_round(installation.warehouse, _alerting(installation), installation.policy, tell=_tell)
+    _must_be_on(installation)
+    found = go_round(
+        installation.warehouse,
+        _alerting(installation),
+        installation.policy,
+        measures=True,
+        links=Links(installation.ui),
+        tell=_tell,
+    )
     for told in found.look.due:
         typer.echo(f"{told.incident.rule}: {told.reason.value} to {', '.join(told.channels)}")
     typer.echo(f"{found.samples} new samples, {found.sent} messages taken")
@@ -49,7 +84,8 @@ def list_rules() -> None:
     known = _alerting(installation)
     now = datetime.now(UTC)
     with installation.warehouse.connect() as connection:
-        found = look(connection, known.rules, known.contacts, now)
+        found = look(connection, known.rules, known.contacts, now, resting=known.resting)
+        quiet = stored.silences(connection, now)
         open_ones = [row for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
     rows = table("rule", "state", "since", "value", "fires", "severity", "channels", "incident", right=("value",))
     for rule in known.rules:
@@ -70,6 +106,11 @@ def list_rules() -> None:
             ", ".join(incidents) or NOTHING,
         )
     show(rows)
+    if known.resting:
+        typer.echo(f"resting, since VIRAL_TRACKING_ENABLED is false: {', '.join(sorted(known.resting))}")
+    for row in quiet:
+        until = f"{row['rule'] or 'all rules'} until {_at(row['ends_at'])}"
+        typer.echo(f"silence {row['silence_id']}: {until}, by {row['author']}: {row['reason']}")
     if known.without_address:
         missing = ", ".join(sorted(known.without_address))
         typer.echo(f"no address of {missing}: their messages go to {installation.settings.marketing_home}/alerts/")
@@ -82,8 +123,8 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
     known = _alerting(installation)
     one, now = _rule(known, rule), datetime.now(UTC)
     with installation.warehouse.connect() as connection:
-        found = look(connection, known.rules, known.contacts, now)
-        samples = [Sample(**row) for row in stored.samples(connection, one.metric, now - one.looks_back, now)]
+        found = look(connection, known.rules, known.contacts, now, resting=known.resting)
+        taken = [Sample(**row) for row in samples(connection, one.metric, now - one.looks_back, now)]
     told = found.evaluations[rule]
     typer.echo(f"{one.name}: {one.summary}")
     typer.echo(f"{found.state(rule).value} since {_at(told.since)}")
@@ -95,7 +136,7 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
     if one.min_sample or one.min_maturity:
         typer.echo(f"says too little below a sample of {one.min_sample:,} and a maturity of {one.min_maturity:g}")
     rows = table("at", "value", "low", "high", "sample", "maturity", "says", right=("value", "low", "high", "sample"))
-    for sample in samples[-20:]:
+    for sample in taken[-20:]:
         rows.add_row(
             _at(sample.at),
             _value(sample),
@@ -106,7 +147,7 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
             verdict_of(one, sample).value + (f": {escape(sample.error)}" if sample.error else ""),
         )
     show(rows)
-    typer.echo(f"{len(samples)} samples since {_at(now - one.looks_back)}; owner {one.owner}, runbook {one.runbook}")
+    typer.echo(f"{len(taken)} samples since {_at(now - one.looks_back)}; owner {one.owner}, runbook {one.runbook}")
 
 
 @app.command()
@@ -121,14 +162,60 @@ def silence(
     if rule != "all":
         _rule(_alerting(installation), rule)
     quiet_for = duration(how_long)
-    if not quiet_for:
-        raise typer.BadParameter(f"{how_long!r}: expected a duration such as 30m, 6h, 2d", param_hint="--for")
+    if not quiet_for or quiet_for > LONGEST_SILENCE:
+        raise typer.BadParameter(
+            f"{how_long!r}: expected a duration such as 30m, 6h, 2d, of {LONGEST_SILENCE.days} days at most",
+            param_hint="--for",
+        )
     until = datetime.now(UTC) + quiet_for
     with installation.warehouse.connect() as connection:
         number = stored.silence(
             connection, None if rule == "all" else rule, until=until, author=author or getpass.getuser(), reason=reason
         )
     typer.echo(f"silence {number}: {rule} until {_at(until)}")
+
+
+@app.command()
+def unsilence(
+    silence_id: Annotated[int, typer.Argument(metavar="SILENCE", help="its number, as `list` shows it")],
+    author: Author = None,
+) -> None:
+    """End a silence before its time: what went on under it is told."""
+    installation = Installation.load()
+    with installation.warehouse.connect() as connection:
+        if not stored.end_silence(connection, silence_id, author or getpass.getuser()):
+            tell(f"silence {silence_id} does not hold: marketing alerts list shows those that do")
+            raise typer.Exit(FAILED)
+    typer.echo(f"silence {silence_id} is over")
+
+
+@app.command("test")
+def send_test(
+    channels: Annotated[
+        list[str] | None, typer.Argument(metavar="[CHANNEL]...", help="which [default: all that have an address]")
+    ] = None,
+) -> None:
+    """Send a message that says it is a test, and its end, by each channel; exit code 1 when one was not taken."""
+    installation = Installation.load()
+    _must_be_on(installation)
+    known = _alerting(installation).transports
+    if unknown := sorted(set(channels or ()) - set(known)):
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: expected some of {', '.join(sorted(known))}, which have an address",
+            param_hint="CHANNEL",
+        )
+    failed = False
+    with Sender() as sender:
+        for channel in channels or sorted(known):
+            # Not the second where the first was not taken: of a limit that is reached it would be told once more.
+            for message in trial_messages(channel, author=getpass.getuser(), now=datetime.now(UTC)):
+                outcome = sender.send(known[channel], message)
+                typer.echo(f"{channel}: {message.title}: {outcome.error or 'taken'}")
+                if outcome.error is not None:
+                    failed = True
+                    break
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -145,11 +232,19 @@ def ack(
     typer.echo(f"incident {incident} is acknowledged")
 
 
+def _must_be_on(installation: Installation) -> None:
+    if not installation.settings.marketing_automation_enabled:
+        tell("MARKETING_AUTOMATION_ENABLED is false: nothing is sent")
+        raise typer.Exit(FAILED)
+
+
 def _alerting(installation: Installation) -> Alerting:
     return alerting(installation.policy, installation.alert_addresses)
 
 
 def _rule(known: Alerting, name: str) -> Rule:
+    if name in known.resting:
+        raise typer.BadParameter(f"{name} rests, since VIRAL_TRACKING_ENABLED is false", param_hint="RULE")
     if name not in known.by_name:
         raise typer.BadParameter(f"{name!r}: expected one of {', '.join(known.by_name)}", param_hint="RULE")
     return known.by_name[name]

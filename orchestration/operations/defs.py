@@ -18,8 +18,8 @@ from dagster._serdes.config_class import ConfigurableClassData
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
-from orchestration.warehouse.alerts import delete_samples
 from orchestration.warehouse.failures import RunFailure, record_failure
+from orchestration.warehouse.metric_samples import delete_samples
 
 from . import presence
 from .housekeeping import remove_older, rotate

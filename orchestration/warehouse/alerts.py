@@ -4,7 +4,7 @@ Whoever stores holds `only_one_stores`: a rule is judged and its messages are wr
 sends claims a message for a while; when its process dies, the message is due again, under the same dedup key.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,41 +46,6 @@ def only_one_stores(connection: psycopg.Connection) -> None:
     lock_in_transaction(connection, ALERTS)
 
 
-def add_samples(connection: psycopg.Connection, samples: Iterable[dict[str, Any]]) -> int:
-    """Store samples (metric, sampled_at and what there is of value, low, high, size, maturity, error); a second one of
-    a metric and time is the first one's. Returns how many are new."""
-    columns = ("metric", "sampled_at", "value", "low", "high", "size", "maturity", "error")
-    stored = 0
-    with connection.cursor() as cursor:
-        for sample in samples:
-            cursor.execute(
-                f"insert into ops.metric_samples ({', '.join(columns)})"
-                " values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (metric, sampled_at) do nothing",
-                [sample.get(column) for column in columns],
-            )
-            stored += cursor.rowcount
-    return stored
-
-
-def samples(connection: psycopg.Connection, metric: str, since: datetime, until: datetime) -> list[dict[str, Any]]:
-    """at, value, low, high, size, maturity, error of a metric's samples, in order of time."""
-    return _rows(
-        connection,
-        """
-        select sampled_at as at, value, low, high, size, maturity, error
-        from ops.metric_samples
-        where metric = %s and sampled_at >= %s and sampled_at <= %s
-        order by sampled_at
-        """,
-        [metric, since, until],
-    )
-
-
-def delete_samples(connection: psycopg.Connection, before: datetime) -> int:
-    """Forget samples taken before then; returns how many."""
-    return connection.execute("delete from ops.metric_samples where sampled_at < %s", [before]).rowcount
-
-
 def standing(connection: psycopg.Connection, rule: str) -> dict[str, Any]:
     """is_firing, fired_at, settled_at, data, data_since of a rule; nothing for one never stored."""
     found = _rows(
@@ -109,15 +74,17 @@ def save_standing(connection: psycopg.Connection, rule: str, standing: dict[str,
     )
 
 
-def open_incident(connection: psycopg.Connection, rule: str, kind: str, severity: str, at: datetime) -> None:
-    """Begin an incident, where none of that rule and kind is open."""
-    connection.execute(
+def open_incident(connection: psycopg.Connection, rule: str, kind: str, severity: str, at: datetime) -> list[int]:
+    """Begin an incident, where none of that rule and kind is open; its number, if one began."""
+    begun = connection.execute(
         """
         insert into ops.alert_incidents (rule, kind, severity, opened_at) values (%s, %s, %s, %s)
         on conflict (rule, kind) where closed_at is null do nothing
+        returning incident_id
         """,
         [rule, kind, severity, at],
     )
+    return [incident_id for (incident_id,) in begun]
 
 
 def close_incident(connection: psycopg.Connection, rule: str, kind: str, at: datetime) -> None:
@@ -128,25 +95,38 @@ def close_incident(connection: psycopg.Connection, rule: str, kind: str, at: dat
     )
 
 
-def unsettled_incidents(connection: psycopg.Connection) -> list[dict[str, Any]]:
-    """Open incidents, and closed ones of whose end those who were told of them do not know yet."""
+def unsettled_incidents(connection: psycopg.Connection, begun: Sequence[int] = ()) -> list[dict[str, Any]]:
+    """Open incidents, and closed ones of whose end those who were told of them do not know yet.
+
+    begun: those that began just now; they count although they may be over, and nobody was told of them.
+    """
     return _rows(
         connection,
         """
         select
-            incident_id, rule, kind, opened_at, closed_at, told_at, first_told_at, acknowledged_at, escalated_at
+            incident_id, rule, kind, severity, opened_at, closed_at, told_at, first_told_at, acknowledged_at,
+            escalated_at
         from ops.alert_incidents
-        where closed_at is null or (told_at is not null and end_told_at is null)
+        where
+            closed_at is null
+            or (told_at is not null and end_told_at is null)
+            or (told_at is null and incident_id = any(%s))
         order by incident_id
         """,
+        [list(begun)],
     )
 
 
 def silences(connection: psycopg.Connection, now: datetime) -> list[dict[str, Any]]:
-    """rule, starts_at, ends_at of the silences that hold."""
+    """silence_id, rule, starts_at, ends_at, author, reason of the silences that hold."""
     return _rows(
         connection,
-        "select rule, starts_at, ends_at from ops.alert_silences where starts_at <= %(now)s and ends_at > %(now)s",
+        """
+        select silence_id, rule, starts_at, ends_at, author, reason
+        from ops.alert_silences
+        where starts_at <= %(now)s and ends_at > %(now)s
+        order by silence_id
+        """,
         {"now": now},
     )
 
@@ -183,24 +163,28 @@ def forward(connection: psycopg.Connection, message: NewMessage, now: datetime) 
     )
 
 
-def claim(connection: psycopg.Connection, lease: timedelta) -> ClaimedMessage | None:
-    """The next message that is due and nobody's; ours for the lease. Commit before sending it.
+def claim(
+    connection: psycopg.Connection, lease: timedelta, *, channel: str | None = None, most: int = 1
+) -> list[ClaimedMessage]:
+    """The next messages that are due and nobody's, `most` of them at most; ours for the lease. Commit before sending.
 
-    Messages of one incident go to a channel in order: none overtakes one that still waits.
+    channel: of that one alone. Messages of one incident go to a channel in order: none overtakes one that waits.
     """
     with connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor:
-        return cursor.execute(
+        claimed = cursor.execute(
             """
             update ops.alert_outbox as outbox
             set claimed_until = clock_timestamp() + %(lease)s, attempts = outbox.attempts + 1
             from ops.alert_incidents as incidents
             where
-                outbox.message_id = (
+                -- An array: a subquery that locks must run once, whatever the planner thinks of.
+                outbox.message_id = any(array(
                     select waiting.message_id
                     from ops.alert_outbox as waiting
                     where
                         waiting.status = 'waiting'
                         and waiting.due_at <= clock_timestamp()
+                        and (%(channel)s::text is null or waiting.channel = %(channel)s)
                         and coalesce(waiting.claimed_until, '-infinity') <= clock_timestamp()
                         and not exists (
                             select from ops.alert_outbox as earlier
@@ -211,17 +195,18 @@ def claim(connection: psycopg.Connection, lease: timedelta) -> ClaimedMessage | 
                                 and earlier.status = 'waiting'
                         )
                     order by waiting.due_at, waiting.message_id
-                    limit 1
+                    limit %(most)s
                     for update skip locked
-                )
+                ))
                 and incidents.incident_id = outbox.incident_id
             returning
                 outbox.message_id, outbox.incident_id, incidents.rule, outbox.reason, outbox.channel,
                 outbox.dedup_key, outbox.severity, outbox.is_over, outbox.title, outbox.body, outbox.fields,
                 outbox.attempts, outbox.created_at
             """,
-            {"lease": lease},
-        ).fetchone()
+            {"lease": lease, "channel": channel, "most": most},
+        ).fetchall()
+    return sorted(claimed, key=lambda message: message.message_id)
 
 
 def channels_told(connection: psycopg.Connection, incident_id: int) -> list[str]:
@@ -306,6 +291,50 @@ def silence(connection: psycopg.Connection, rule: str | None, *, until: datetime
         "insert into ops.alert_silences (rule, ends_at, author, reason) values (%s, %s, %s, %s) returning silence_id",
         [rule, until, author, reason],
     ).fetchone()[0]
+
+
+def end_silence(connection: psycopg.Connection, silence_id: int, author: str) -> bool:
+    """End a silence now. False where it does not hold."""
+    ended = connection.execute(
+        """
+        update ops.alert_silences
+        set ends_at = clock_timestamp(), ended_by = %s
+        where silence_id = %s and starts_at < clock_timestamp() and ends_at > clock_timestamp()
+        """,
+        [author, silence_id],
+    )
+    return ended.rowcount == 1
+
+
+def ask_action(connection: psycopg.Connection, incident_id: int, action: str, at: datetime) -> bool:
+    """Store that an incident asks for an action; False where it has done so before."""
+    asked = connection.execute(
+        "insert into ops.alert_actions (incident_id, action, asked_at) values (%s, %s, %s) on conflict do nothing",
+        [incident_id, action, at],
+    )
+    return asked.rowcount == 1
+
+
+def asked_actions(connection: psycopg.Connection, action: str) -> list[int]:
+    """Incidents that ask for an action which nobody has done yet."""
+    found = _rows(
+        connection,
+        "select incident_id from ops.alert_actions where action = %s and done_at is null order by incident_id",
+        [action],
+    )
+    return [row["incident_id"] for row in found]
+
+
+def action_done(connection: psycopg.Connection, incident_id: int, action: str, outcome: str) -> None:
+    """Store what came of an action that was asked for."""
+    connection.execute(
+        """
+        update ops.alert_actions
+        set done_at = clock_timestamp(), outcome = %s
+        where incident_id = %s and action = %s and done_at is null
+        """,
+        [outcome, incident_id, action],
+    )
 
 
 def _rows(connection: psycopg.Connection, query: str, parameters: Any = ()) -> list[dict[str, Any]]:

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 def changes(
     said: Sequence[tuple[datetime, str]], *, wait: timedelta, keep: timedelta, fires: bool = False
 ) -> list[tuple[str, datetime]]:
-    """(fired or resolved, when). said: what each sample says, in order of time: breach, clear, or anything else.
+    """(fired or resolved, when). said: what each sample says, in order of time: breach, clear, between, or that it says
+    too little, as which it is left out.
 
     Looks for the first sample that ends an unbroken run of breaches as long as `wait`, then from there for the first
     that ends an unbroken run of clear ones as long as `keep`, and so on.
     """
+    said = [(at, what) for at, what in said if what in ("breach", "clear", "between")]
     word, longest, name = ("clear", keep, "resolved") if fires else ("breach", wait, "fired")
     for end in range(len(said)):
         for start in range(end + 1):

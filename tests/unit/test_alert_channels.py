@@ -1,5 +1,7 @@
 """The true clients of Slack, PagerDuty and mail, against servers that speak their protocols."""
 
+import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,7 +10,9 @@ from email.utils import format_datetime
 import pytest
 from apprise.plugins import pagerduty, slack
 
-from orchestration.alerts.channels import AppriseTransport, Outcome, retry_after
+from orchestration.alerts.channels import AppriseTransport, Outcome, WebhookTransport, is_public, retry_after
+from orchestration.alerts.delivery import together
+from orchestration.alerts.sender import Sender
 from orchestration.warehouse.alerts import ClaimedMessage
 from tests.receivers import Answer, http_receiver, mail_receiver, pagerduty_fault, slack_fault
 
@@ -80,15 +84,109 @@ def test_pagerduty_sees_one_incident_and_its_end(monkeypatch: pytest.MonkeyPatch
 
 
 def test_mail_has_its_lines_and_a_busy_server_is_tried_again():
+    """Prevents a mailbox that does not exist from being tried for a day."""
     with mail_receiver() as receiver:
-        receiver.answers.append(Answer(451))
-        busy = AppriseTransport(receiver.url).send(FIRED)
-        assert (busy.error, busy.is_final) == ("no answer", False)
+        receiver.answers += [Answer(451), Answer(550)]
+        assert AppriseTransport(receiver.url).send(FIRED) == Outcome("answered 451")
+        assert AppriseTransport(receiver.url).send(FIRED) == Outcome("answered 550", is_final=True)
         assert AppriseTransport(receiver.url).send(FIRED) == Outcome()
     (mail,) = receiver.taken
     assert mail["subject"] == FIRED.title
     assert mail["to"] == "team@company.example"
     assert mail.get_payload(decode=True).decode().split("\r\n")[:2] == FIRED.body.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_open"),
+    [
+        ("93.184.215.14", True),
+        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
+        ("10.0.0.1", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("224.0.0.1", False),
+        ("100.64.0.1", False),
+        ("::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("2002:7f00:1::", False),
+        ("fec0::1", False),
+        ("fe80::1%eth0", False),
+        ("ff0e::1", False),
+        ("2001:0:7f00:1::", False),
+    ],
+)
+def test_what_counts_as_the_open_internet(address: str, is_open: bool):
+    """Prevents an alert that is posted to the metadata service of the cloud, by way of IPv6."""
+    assert is_public(address) is is_open
+
+
+def test_what_a_message_may_be_put_together_with():
+    assert AppriseTransport(SLACK).takes_many
+    assert not AppriseTransport(PAGERDUTY).takes_many
+    second = replace(OVER, message_id=8, rule="feed_late", severity="info")
+    both = together([second, FIRED])
+    assert (both.title, both.severity, both.is_over) == ("2 alerts: feed_late, k_low", "critical", False)
+    assert both.body == f"{second.title}\n{second.body}\n\n{FIRED.title}\n{FIRED.body}"
+    assert together([second, OVER]).is_over
+    assert together([FIRED]) is FIRED
+
+
+def test_a_webhook_takes_user_and_password_and_tries_every_address(monkeypatch: pytest.MonkeyPatch):
+    heard = []
+
+    def fault(_payload: object, headers: Mapping[str, str]) -> None:
+        heard.append(headers.get("authorization"))
+
+    with http_receiver(fault) as receiver:
+        url = receiver.url.replace("127.0.0.1", "ann:p%40ss@receiver.example")
+        port = int(receiver.url.rsplit(":", 1)[1].rstrip("/"))
+        entries = [(2, 1, 6, "", (address, port)) for address in ("127.0.0.9", "127.0.0.1")]
+        monkeypatch.setattr("socket.getaddrinfo", lambda host, *_arguments, **_options: (
+            entries if host == "receiver.example" else [(2, 1, 6, "", (host, port))]
+        ))  # fmt: skip
+        assert WebhookTransport(url, ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], True).send(FIRED) == Outcome()
+    assert heard == ["Basic YW5uOnBAc3M="]
+
+
+class Slow:
+    """A transport that is not done in time."""
+
+    takes_many = False
+
+    def send(self, message: ClaimedMessage) -> Outcome:
+        time.sleep(30 if message.message_id == 7 else 0)
+        return Outcome()
+
+
+class Fatal:
+    """A transport that takes its process down."""
+
+    takes_many = False
+
+    def send(self, _message: ClaimedMessage) -> Outcome:
+        os._exit(1)
+
+
+class Broken:
+    """A transport that raises, with a secret."""
+
+    takes_many = False
+
+    def send(self, _message: ClaimedMessage) -> Outcome:
+        raise ValueError("mailtos://user:hunter2@mail.example")
+
+
+def test_a_message_has_its_time_and_the_next_one_its_own():
+    """Prevents one receiver that answers a byte a minute from keeping all alerts back."""
+    with Sender(limit_seconds=3) as sender:
+        assert sender.send(Slow(), FIRED) == Outcome("no answer within 3 s")
+        assert sender.send(Slow(), replace(FIRED, message_id=8)) == Outcome()
+        assert sender.send(Fatal(), FIRED) == Outcome("the process that sends ended")
+        assert sender.send(Broken(), FIRED) == Outcome("could not be sent: ValueError")
+        assert sender.send(Slow(), replace(FIRED, message_id=9)) == Outcome()
 
 
 def test_an_address_that_nobody_knows_is_refused_for_good():

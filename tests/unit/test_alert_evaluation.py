@@ -104,12 +104,15 @@ def test_too_few_or_immature_data_decide_nothing(sample: Sample):
     assert verdict_of(young, replace(sample, maturity=0.2)) is Verdict.BREACH
 
 
-def test_what_says_too_little_neither_fires_nor_resolves():
+def test_what_says_too_little_is_evidence_of_neither():
+    """Prevents one small sample, or one failed read, that hides a fall for another `for`."""
     few = LOW.model_copy(update={"min_sample": 100})
     samples = [replace(sample, size=500) for sample in series(1.1, 1.1, 1.1, 1.4, 1.4, 1.4, 1.4)]
     samples[1] = replace(samples[1], size=3)
-    assert "firing" not in states(few, samples, 7)
-    assert states(few, samples[2:3] * 0 + samples[:1] + samples[2:], 3)[-1] == "firing"
+    samples[4] = replace(samples[4], value=None, error="no answer")
+    assert states(few, samples, 7) == [*["pending"] * 2, "firing", *["recovering"] * 3, "inactive"]
+    alone = [samples[0], *(replace(samples[1], at=at(minute)) for minute in range(1, 7))]
+    assert states(few, alone, 7) == ["pending"] * 7
 
 
 def test_silence_of_the_data_is_told_once_and_told_to_be_over():

@@ -13,11 +13,12 @@ from orchestration.alerts.routing import (
     Kind,
     Reason,
     Silence,
+    channels_of,
     is_inhibited,
     is_silenced,
     told_now,
 )
-from orchestration.alerts.rules import Rule
+from orchestration.alerts.rules import Action, Rule
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -37,18 +38,21 @@ RULE = Rule.model_validate(
         "inhibited_by": ["feeds_late"],
     }
 )
-CONTACT = Contact(channels=("mail", "slack"), escalation=("phone",))
+CONTACTS = {
+    "Marketing": Contact(channels=("mail", "slack"), escalation=("phone",)),
+    "On-Call": Contact(channels=("pager",)),
+}
 OPEN = Incident(7, "rate_low", Kind.THRESHOLD, NOW - MINUTE)
 TOLD = replace(OPEN, told_at=NOW - MINUTE, first_told_at=NOW - MINUTE)
 
 
 def reason(incident: Incident, *, is_muted: bool = False, rule: Rule = RULE, now: datetime = NOW) -> str | None:
-    told = told_now(incident, rule, CONTACT, is_muted=is_muted, now=now)
+    told = told_now(incident, rule, CONTACTS, is_muted=is_muted, now=now)
     return told and told.reason.value
 
 
 def test_an_incident_is_told_once_through_every_channel_of_rule_and_owner():
-    told = told_now(OPEN, RULE, CONTACT, is_muted=False, now=NOW)
+    told = told_now(OPEN, RULE, CONTACTS, is_muted=False, now=NOW)
     assert (told.reason, told.channels) == (Reason.FIRED, ("slack", "pagerduty", "mail"))
     assert reason(TOLD) is None
     assert reason(replace(OPEN, kind=Kind.DATA)) == "data_lost"
@@ -65,17 +69,28 @@ def test_the_end_is_told_to_those_who_heard_of_the_beginning():
     assert reason(over) == "resolved"
     assert reason(over, is_muted=True) == "resolved"
     assert reason(replace(over, kind=Kind.DATA)) == "data_back"
-    assert reason(replace(OPEN, closed_at=NOW)) is None
+
+
+def test_what_was_over_before_anybody_looked_is_told_from_its_beginning():
+    """Prevents an outage of the watch that swallows an incident."""
+    assert reason(replace(OPEN, closed_at=NOW)) == "fired"
+    assert reason(replace(OPEN, closed_at=NOW), is_muted=True) is None
+
+
+def test_a_rule_whose_action_is_to_tell_a_team_tells_it_too():
+    paging = RULE.model_copy(update={"action": Action.PAGE_ON_CALL})
+    assert channels_of(paging, CONTACTS) == ("slack", "pagerduty", "mail", "pager")
+    assert channels_of(RULE.model_copy(update={"action": Action.TRIGGER_RECALIBRATION}), {}) == RULE.channels
 
 
 def test_it_goes_to_the_next_contact_when_nobody_acknowledges():
     late = TOLD.first_told_at + 15 * MINUTE
     assert reason(TOLD, now=late - MINUTE) is None
-    told = told_now(TOLD, RULE, CONTACT, is_muted=False, now=late)
+    told = told_now(TOLD, RULE, CONTACTS, is_muted=False, now=late)
     assert (told.reason, told.channels) == (Reason.ESCALATION, ("phone",))
     assert reason(replace(TOLD, acknowledged_at=NOW), now=late) is None
     assert reason(replace(TOLD, escalated_at=late), now=late + MINUTE) is None
-    assert told_now(TOLD, RULE, Contact(), is_muted=False, now=late) is None
+    assert told_now(TOLD, RULE, {}, is_muted=False, now=late) is None
 
 
 def test_it_is_told_again_while_it_goes_on():

@@ -18,7 +18,7 @@ from orchestration.up import commands
 COMPOSE_FILE = REPOSITORY / "docker-compose.yml"
 COMPOSE = yaml.safe_load(COMPOSE_FILE.read_text())
 SERVICES = COMPOSE["services"]
-ENGINE = ("code", "daemon", "webserver")
+ENGINE = ("monitor", "code", "daemon", "webserver")
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()
 
 

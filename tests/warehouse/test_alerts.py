@@ -1,83 +1,16 @@
-"""Alerts from sample to receiver, in a real warehouse: told once, never lost, told to be over."""
+"""Alerts from sample to outbox, in a real warehouse: told once, told to be over, done once."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from random import Random
 from threading import Thread
 
-import pytest
-from psycopg.rows import dict_row
-
-from orchestration.alerts.channels import FileTransport, Outcome, WebhookTransport
 from orchestration.alerts.check import look, store
-from orchestration.alerts.delivery import Patience, deliver
 from orchestration.alerts.evaluation import State
 from orchestration.alerts.routing import Contact
-from orchestration.alerts.rules import Rule
-from orchestration.policy import Policy
-from orchestration.settings import REPOSITORY
+from orchestration.alerts.rules import Action
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
-from orchestration.warehouse.alerts import ClaimedMessage
-from tests.receivers import Answer, http_receiver, webhook_fault
-
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-RULE = Rule.model_validate(
-    {
-        "name": "rate_low",
-        "summary": "Fewer convert",
-        "metric": "conversion_rate",
-        "below": 0.35,
-        "clear_at": 0.4,
-        "for": "2m",
-        "stale_after": "10m",
-        "severity": "critical",
-        "channels": ["webhook", "file"],
-        "owner": "Marketing",
-        "runbook": "docs/operations.md",
-    }
-)
-FEED = RULE.model_copy(
-    update={"name": "feed_late", "metric": "feed_age", "below": None, "above": 60.0, "clear_at": None}
-)
-CONTACTS = {"Marketing": Contact()}
-POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
-AT_ONCE = Patience(timedelta(milliseconds=1), timedelta(milliseconds=1), timedelta(hours=1))
-
-
-def measure(warehouse: Warehouse, *values: float, start: datetime = NOW, metric: str = "conversion_rate") -> None:
-    """A sample a minute."""
-    with warehouse.connect() as connection:
-        stored.add_samples(
-            connection,
-            [
-                {"metric": metric, "sampled_at": start + minute * MINUTE, "value": value}
-                for minute, value in enumerate(values)
-            ],
-        )
-
-
-def checked(warehouse: Warehouse, minute: float, *rules: Rule) -> list[str]:
-    """Judge the rules so many minutes after NOW, and store; the reasons of the messages written."""
-    found = store(warehouse, rules or (RULE,), CONTACTS, NOW + minute * MINUTE)
-    return [told.reason.value for told in found.due]
-
-
-def outbox(warehouse: Warehouse) -> list[dict]:
-    with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute("select * from ops.alert_outbox order by message_id").fetchall()
+from orchestration.warehouse.switches import AI_CONTENT, is_on, switches, turn
+from tests.incidents import CONTACTS, FEED, MINUTE, NOW, RULE, checked, measure, outbox
 
 
 def test_a_change_is_told_once_on_every_channel_and_so_is_its_end(warehouse: Warehouse):
@@ -138,12 +71,102 @@ def test_a_late_source_keeps_quiet_what_hangs_on_it(warehouse: Warehouse):
     assert sorted(checked(warehouse, 4, dependent, FEED)) == ["fired", "resolved"]
 
 
-def test_a_rule_that_is_no_more_leaves_no_incident_behind(warehouse: Warehouse):
+def test_a_rule_that_is_no_more_tells_its_end_and_leaves_nothing_behind(warehouse: Warehouse):
+    """Prevents an incident at the receiver that nobody will ever resolve."""
     measure(warehouse, 0.3, 0.3, 0.3)
     assert checked(warehouse, 2) == ["fired"]
-    store(warehouse, [FEED], CONTACTS, NOW + 3 * MINUTE)
+    with warehouse.connect() as connection:
+        found = look(connection, [FEED], CONTACTS, NOW + 3 * MINUTE)
+        assert found.changed == ["rate_low"]
+        resting = look(connection, [FEED], CONTACTS, NOW + 3 * MINUTE, resting=frozenset({"rate_low"}))
+        assert not resting.is_news
+    assert checked(warehouse, 3, FEED) == ["resolved"]
+    assert checked(warehouse, 4, FEED) == []
+    assert [(row["reason"], row["channel"], row["is_over"]) for row in outbox(warehouse)[2:]] == [
+        ("resolved", "file", True), ("resolved", "webhook", True)
+    ]  # fmt: skip
     with warehouse.connect() as connection:
         assert connection.execute("select count(*) from ops.alert_incidents where closed_at is null").fetchone()[0] == 0
+    # Put back, it begins anew.
+    assert checked(warehouse, 5) == ["fired"]
+
+
+def test_what_came_and_went_while_nobody_looked_is_told(warehouse: Warehouse):
+    measure(warehouse, 0.5, 0.3, 0.3, 0.3, 0.45, 0.45)
+    assert checked(warehouse, 5) == ["fired", "resolved"]
+    assert [(row["reason"], row["is_over"]) for row in outbox(warehouse) if row["channel"] == "file"] == [
+        ("fired", False), ("resolved", True)
+    ]  # fmt: skip
+    assert checked(warehouse, 6) == []
+
+
+def test_what_came_and_went_under_a_silence_is_kept_but_not_told(warehouse: Warehouse):
+    measure(warehouse, 0.5, 0.3, 0.3, 0.3, 0.45, 0.45)
+    with warehouse.connect() as connection:
+        number = stored.silence(connection, None, until=NOW + timedelta(days=9999), author="ann", reason="moving")
+        connection.execute("update ops.alert_silences set starts_at = %s where silence_id = %s", [NOW, number])
+    assert checked(warehouse, 5) == []
+    with warehouse.connect() as connection:
+        assert stored.end_silence(connection, number, "ben")
+        assert not stored.end_silence(connection, number, "ben")
+        assert stored.silences(connection, datetime.now(UTC) + MINUTE) == []
+        found = connection.execute("select count(*) from ops.alert_incidents where closed_at is not null").fetchone()
+    assert found == (1,)
+    assert checked(warehouse, 60 * 24 * 9999) == ["data_lost"]
+
+
+def actions(warehouse: Warehouse) -> list[tuple[str, str | None]]:
+    with warehouse.connect() as connection:
+        return connection.execute("select action, outcome from ops.alert_actions order by asked_at, action").fetchall()
+
+
+def test_an_action_is_done_once_for_an_incident_and_kept(warehouse: Warehouse):
+    rule = RULE.model_copy(update={"action": Action.DISABLE_AI_FALLBACK_MANUAL})
+    measure(warehouse, 0.3, 0.3, 0.3)
+    for _look in range(3):
+        checked(warehouse, 2, rule)
+    assert actions(warehouse) == [("disable_ai_fallback_manual", "ai_content switched off")]
+    with warehouse.connect() as connection:
+        assert not is_on(connection, AI_CONTENT)
+        (last,) = switches(connection).values()
+        assert (last.author, last.reason) == ("alert rate_low", "incident 1: Fewer convert")
+    # It stays off until a person thinks otherwise; then the next incident is another one.
+    measure(warehouse, 0.45, start=NOW + 3 * MINUTE)
+    checked(warehouse, 3, rule)
+    with warehouse.connect() as connection:
+        assert not is_on(connection, AI_CONTENT)
+        assert turn(connection, AI_CONTENT, on=True, author="ann", reason="key renewed")
+        assert not turn(connection, AI_CONTENT, on=True, author="ann", reason="key renewed")
+    measure(warehouse, 0.3, 0.3, 0.3, start=NOW + 4 * MINUTE)
+    assert checked(warehouse, 6, rule) == ["fired"]
+    assert len(actions(warehouse)) == 2
+    with warehouse.connect() as connection:
+        assert not is_on(connection, AI_CONTENT)
+
+
+def test_nothing_is_done_of_which_nobody_is_told(warehouse: Warehouse):
+    """Prevents AI content from being switched off because a feed is late, or during maintenance."""
+    rule = RULE.model_copy(update={"action": Action.DISABLE_AI_FALLBACK_MANUAL, "inhibited_by": ("feed_late",)})
+    measure(warehouse, 0.3, 0.3, 0.3)
+    measure(warehouse, 90, 90, 90, metric="feed_age")
+    assert checked(warehouse, 2, rule, FEED) == ["fired"]
+    assert actions(warehouse) == []
+
+
+def test_to_tell_a_team_is_done_with_the_message_and_a_recalibration_waits_for_its_job(warehouse: Warehouse):
+    paging = RULE.model_copy(update={"action": Action.PAGE_ON_CALL})
+    drift = RULE.model_copy(update={"name": "drift", "action": Action.TRIGGER_RECALIBRATION})
+    measure(warehouse, 0.3, 0.3, 0.3)
+    store(warehouse, [paging, drift], CONTACTS | {"On-Call": Contact(channels=("pager",))}, NOW + 2 * MINUTE)
+    assert actions(warehouse) == [
+        ("page_on_call", "On-Call: told by webhook, file, pager"), ("trigger_recalibration", None)
+    ]  # fmt: skip
+    with warehouse.connect() as connection:
+        (incident,) = stored.asked_actions(connection, "trigger_recalibration")
+        stored.action_done(connection, incident, "trigger_recalibration", "calibration 2 promoted")
+        stored.action_done(connection, incident, "trigger_recalibration", "something else")
+        assert stored.asked_actions(connection, "trigger_recalibration") == []
+    assert actions(warehouse)[1] == ("trigger_recalibration", "calibration 2 promoted")
 
 
 def test_many_who_check_at_once_tell_once(warehouse: Warehouse):
@@ -157,204 +180,6 @@ def test_many_who_check_at_once_tell_once(warehouse: Warehouse):
     assert [row["reason"] for row in outbox(warehouse)] == ["fired", "fired"]
 
 
-class Scripted:
-    """Answers in turn; the last one for ever."""
-
-    def __init__(self, *outcomes: Outcome) -> None:
-        self.outcomes = list(outcomes)
-        self.sent: list[ClaimedMessage] = []
-
-    def send(self, message: ClaimedMessage) -> Outcome:
-        self.sent.append(message)
-        return self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-
-
-@pytest.fixture
-def fired(warehouse: Warehouse) -> Warehouse:
-    """A warehouse with one message for each of two channels."""
-    measure(warehouse, 0.3, 0.3, 0.3)
-    assert checked(warehouse, 2) == ["fired"]
-    return warehouse
-
-
-def delivered(warehouse: Warehouse, webhook, file, patience: Patience = AT_ONCE) -> int:
-    taken = 0
-    for _look in range(20):
-        taken += deliver(warehouse, {"webhook": webhook, "file": file}, patience, fallback="file", luck=Random(1))
-        time.sleep(0.003)
-    return taken
-
-
-def test_what_fails_for_a_while_is_tried_again_until_it_is_taken(fired: Warehouse):
-    webhook, file = Scripted(Outcome("answered 503"), Outcome("no answer"), Outcome()), Scripted(Outcome())
-    assert delivered(fired, webhook, file) == 2
-    assert [message.attempts for message in webhook.sent] == [1, 2, 3]
-    assert {row["status"] for row in outbox(fired)} == {"sent"}
-
-
-def test_what_is_refused_for_good_is_told_on_another_channel(fired: Warehouse):
-    """Prevents an alert that nobody gets because an address is wrong."""
-    webhook, file = Scripted(Outcome("answered 410", is_final=True)), Scripted(Outcome())
-    delivered(fired, webhook, file)
-    assert len(webhook.sent) == 1
-    assert [message.title for message in file.sent] == [
-        "critical: Fewer convert", "not delivered to webhook: critical: Fewer convert"
-    ]  # fmt: skip
-    assert Counter((row["channel"], row["status"]) for row in outbox(fired)) == {
-        ("webhook", "dead"): 1, ("file", "sent"): 2
-    }  # fmt: skip
-
-
-def test_a_channel_without_an_address_is_told_on_the_other(fired: Warehouse):
-    file = Scripted(Outcome())
-    deliver(fired, {"file": file}, AT_ONCE, fallback="file")
-    assert "no address of the channel webhook is known" in file.sent[-1].body
-
-
-def test_a_receiver_that_asks_for_time_gets_it(fired: Warehouse):
-    webhook = Scripted(Outcome("answered 429", retry_after=timedelta(hours=1)))
-    delivered(fired, webhook, Scripted(Outcome()))
-    assert len(webhook.sent) == 1
-    with fired.connect() as connection:
-        assert stored.next_due(connection) > datetime.now(UTC) + timedelta(minutes=59)
-
-
-def test_waits_double_up_to_a_limit_and_end():
-    patience, now = Patience(timedelta(seconds=4), timedelta(minutes=1), timedelta(hours=1)), datetime.now(UTC)
-    message = ClaimedMessage(1, "fired", "c", "k", "info", False, "t", "b", {}, 1, "r", 1, now)
-    waits = [
-        patience.wait(replace(message, attempts=attempt), Outcome("x"), now, Random(seed))
-        for attempt, seed in zip((1, 2, 3, 9, 400), range(5), strict=True)
-    ]
-    for wait, most in zip(waits, (4, 8, 16, 60, 60), strict=True):
-        assert timedelta(seconds=most / 2) <= wait <= timedelta(seconds=most)
-    assert patience.wait(message, Outcome("x"), now + timedelta(hours=1), Random(1)) is None
-    assert patience.wait(message, Outcome("x", is_final=True), now, Random(1)) is None
-
-
-def test_a_later_message_of_an_incident_does_not_overtake_an_earlier_one(fired: Warehouse):
-    """Prevents an all-clear before the alarm."""
-    measure(fired, 0.45, start=NOW + 3 * MINUTE)
-    assert checked(fired, 3) == ["resolved"]
-    webhook = Scripted(*[Outcome("no answer")] * 3, Outcome())
-    delivered(fired, webhook, Scripted(Outcome()))
-    assert [message.reason for message in webhook.sent] == [*["fired"] * 4, "resolved"]
-
-
-def test_two_senders_never_send_the_same_message(fired: Warehouse):
-    measure(fired, *[0.3] * 3, metric="feed_age")
-    slow = Scripted(Outcome())
-    original = slow.send
-
-    def send(message: ClaimedMessage) -> Outcome:
-        time.sleep(0.05)
-        return original(message)
-
-    slow.send = send
-    threads = [
-        Thread(target=deliver, args=(fired, {"webhook": slow, "file": slow}, AT_ONCE), kwargs={"fallback": "file"})
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert Counter(message.message_id for message in slow.sent) == dict.fromkeys(
-        [row["message_id"] for row in outbox(fired)], 1
-    )
-
-
-def test_a_webhook_is_signed_with_every_secret_and_follows_no_redirect(fired: Warehouse, tmp_path: Path):
-    new = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY"
-    with http_receiver(webhook_fault([new])) as receiver:
-        receiver.answers += [Answer(503), Answer(302, {"location": receiver.url})]
-        transport = WebhookTransport(receiver.url, [SECRET, new], may_be_private=True)
-        delivered(fired, transport, FileTransport(tmp_path / "alerts.jsonl"))
-        assert receiver.asked == 2
-        assert receiver.taken == []
-        assert [row["last_error"] for row in outbox(fired) if row["status"] == "dead"] == ["answered 302"]
-        with fired.connect() as connection:
-            connection.execute("update ops.alert_outbox set status = 'waiting' where channel = 'webhook'")
-        delivered(fired, transport, FileTransport(tmp_path / "alerts.jsonl"))
-        assert receiver.faults == []
-        assert [payload["type"] for payload in receiver.taken] == ["alert.fired"]
-        assert receiver.taken[0]["data"]["value"] == 0.3
-    assert (tmp_path / "alerts.jsonl").read_text().count("\n") == 2
-
-
-def test_a_private_address_is_not_reached_unless_allowed(fired: Warehouse):
-    with http_receiver(webhook_fault([SECRET])) as receiver:
-        outcome = WebhookTransport(receiver.url, [SECRET]).send(_message(fired))
-        assert outcome.is_final
-        assert "private address" in outcome.error
-        assert receiver.asked == 0
-
-
-def _message(warehouse: Warehouse) -> ClaimedMessage:
-    with warehouse.connect() as connection:
-        return stored.claim(connection, timedelta(seconds=1))
-
-
-SENDER = """
-import sys
-from datetime import timedelta
-from pathlib import Path
-from orchestration.alerts import delivery
-from orchestration.alerts.channels import FileTransport, WebhookTransport
-from orchestration.warehouse import Warehouse
-home, url, receiver, secret = sys.argv[1:]
-delivery.LEASE = timedelta(seconds=0.3)
-patience = delivery.Patience(timedelta(milliseconds=5), timedelta(milliseconds=20), timedelta(hours=1))
-transports = {
-    "webhook": WebhookTransport(receiver, [secret], may_be_private=True), "file": FileTransport(Path(home, "a.jsonl")),
-}
-warehouse = Warehouse.open(Path(home), url)
-print("ready", flush=True)
-while True:
-    delivery.deliver(warehouse, transports, patience, fallback="file")
-"""
-
-
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])
-def test_a_sender_killed_at_any_instant_loses_nothing(warehouse: Warehouse, tmp_path: Path, kills: int):
-    """Every incident arrives, by its key once; a kill between sending and recording repeats a message at most."""
-    luck = Random(kills)
-    rules = [
-        RULE.model_copy(update={"name": f"rule_{number}", "channels": ("webhook",)}) for number in range(12 * kills)
-    ]
-    measure(warehouse, 0.3, 0.3, 0.3)
-    store(warehouse, rules, CONTACTS, NOW + 2 * MINUTE)
-    expected = {row["dedup_key"] for row in outbox(warehouse)}
-    assert len(expected) == 12 * kills
-    with http_receiver(webhook_fault([SECRET])) as receiver:
-        command = [sys.executable, "-c", SENDER, str(tmp_path), warehouse.url, receiver.url, SECRET]
-        for _kill in range(kills):
-            with _sender(command) as process:
-                time.sleep(luck.random() * 0.04)
-                os.kill(process.pid, signal.SIGKILL)
-        with _sender(command):
-            deadline = time.monotonic() + 60
-            while time.monotonic() < deadline and {row["status"] for row in outbox(warehouse)} != {"sent"}:
-                time.sleep(0.05)
-        assert {row["status"] for row in outbox(warehouse)} == {"sent"}
-        assert receiver.faults == []
-        arrived = Counter(payload["data"]["incident"] for payload in receiver.taken)
-        assert set(arrived) == expected
-        assert sum(arrived.values()) - len(expected) <= kills
-
-
-@contextmanager
-def _sender(command: list[str]) -> Iterator[subprocess.Popen]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
-    try:
-        assert process.stdout.readline() == b"ready\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
 def test_the_end_reaches_whoever_was_told_of_the_beginning(warehouse: Warehouse):
     """Prevents a page of the next contact that never closes."""
     rule = RULE.model_copy(update={"channels": ("file",), "escalate_after": 5 * MINUTE})
@@ -365,58 +190,3 @@ def test_the_end_reaches_whoever_was_told_of_the_beginning(warehouse: Warehouse)
     assert [(row["reason"], row["channel"]) for row in outbox(warehouse)] == [
         ("fired", "file"), ("escalation", "phone"), ("resolved", "file"), ("resolved", "phone")
     ]  # fmt: skip
-
-
-def test_a_message_that_cannot_be_sent_keeps_no_other_back(fired: Warehouse):
-    """Prevents one malformed address that stops every alert."""
-
-    class Broken:
-        def send(self, message: ClaimedMessage) -> Outcome:
-            raise ValueError("mailtos://user:hunter2@mail.example")
-
-    file = Scripted(Outcome())
-    assert deliver(fired, {"webhook": Broken(), "file": file}, Patience.of(POLICY), fallback="file") == 1
-    (failed,) = [row for row in outbox(fired) if row["channel"] == "webhook"]
-    assert (failed["status"], failed["last_error"]) == ("waiting", "could not be sent: ValueError")
-
-
-def test_who_comes_too_late_changes_nothing(fired: Warehouse):
-    """Prevents an alarm that is sent again after its all-clear, because a sender took longer than its lease."""
-    with fired.connect(autocommit=True) as connection:
-        late = stored.claim(connection, timedelta(0))
-        again = stored.claim(connection, timedelta(0))
-        assert late.message_id == again.message_id
-        assert not stored.record_failed(connection, late, "no answer", timedelta(0))
-        stored.record_sent(connection, again.message_id)
-        assert not stored.record_failed(connection, again, "no answer", None)
-    assert outbox(fired)[0]["status"] == "sent"
-
-
-def test_what_waits_behind_another_is_not_due(fired: Warehouse):
-    """Prevents a run at every look that finds nothing to send."""
-    measure(fired, 0.45, start=NOW + 3 * MINUTE)
-    assert checked(fired, 3) == ["resolved"]
-    delivered(fired, Scripted(Outcome("answered 429", retry_after=timedelta(hours=1))), Scripted(Outcome()))
-    with fired.connect() as connection:
-        assert stored.next_due(connection) > datetime.now(UTC) + timedelta(minutes=59)
-
-
-def test_a_receiver_that_talks_on_is_not_listened_to(fired: Warehouse):
-    class Endless(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(200)
-            self.send_header("content-length", "1000000000")
-            self.end_headers()
-            time.sleep(3)
-
-        def log_message(self, *_arguments: object) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    transport = WebhookTransport(f"http://127.0.0.1:{server.server_port}/", [SECRET], may_be_private=True)
-    try:
-        assert transport.send(_message(fired)) == Outcome()
-    finally:
-        server.shutdown()
-        server.server_close()

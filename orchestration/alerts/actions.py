@@ -1,0 +1,32 @@
+"""What a firing rule does besides telling its own channels: once for an incident, and kept in ops.alert_actions."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchestration.warehouse import Connection
+from orchestration.warehouse import alerts as stored
+from orchestration.warehouse.switches import AI_CONTENT, turn
+
+from .routing import TEAMS, Incident, Kind
+from .rules import Action, Rule
+
+
+def act(connection: Connection, rule: Rule, incident: Incident, channels: Sequence[str], now: datetime) -> None:
+    """Do what the rule asks for, in the transaction of its first message. channels: to which that goes.
+
+    A recalibration is only asked for here: attribution's sensor sees it, and its job stores what came of it. A switch
+    that was turned off stays off until a person turns it on again.
+    """
+    if rule.action is None or incident.kind is not Kind.THRESHOLD:
+        return
+    if not stored.ask_action(connection, incident.incident_id, rule.action.value, now):
+        return
+    if rule.action in TEAMS:
+        outcome = f"{TEAMS[rule.action]}: told by {', '.join(channels)}"
+    elif rule.action is Action.DISABLE_AI_FALLBACK_MANUAL:
+        reason = f"incident {incident.incident_id}: {rule.summary}"
+        was_on = turn(connection, AI_CONTENT, on=False, author=f"alert {rule.name}", reason=reason)
+        outcome = f"{AI_CONTENT} switched off" if was_on else f"{AI_CONTENT} was off"
+    else:
+        return
+    stored.action_done(connection, incident.incident_id, rule.action.value, outcome)
