@@ -24,6 +24,13 @@ SWITCHED_ON = frozenset({"true", "t", "yes", "y", "on", "1"})
 SWITCHED_OFF = frozenset({"false", "f", "no", "n", "off", "0"})
 # days that raw events are kept beyond the lookback, for conversions that arrive late.
 RETENTION_MARGIN_DAYS = 7
+# What is healthy from a target on is critical below a floor, which cannot lie above it.
+BANDS = (
+    ("campaign_delivery_target", "campaign_delivery_floor"),
+    ("campaign_conversion_rate_target", "alert_conversion_rate_floor"),
+    ("ai_success_target", "ai_success_floor"),
+    ("attribution_accuracy_target", "attribution_accuracy_floor"),
+)
 
 Days = Annotated[int, Field(ge=1, le=3650)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -107,6 +114,20 @@ class Policy(BaseModel):
     attribution_accuracy_floor: Share
     attribution_accuracy_days: Days
 
+    integration_days: Days
+    integration_heartbeat_max_minutes: Annotated[int, Field(ge=1, le=1_000_000)]
+    viral_sync_min_rate: Share
+    trigger_min_accuracy: Share
+    offline_queue_max_depth: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    campaign_delivery_target: Share
+    campaign_delivery_floor: Share
+    ai_success_target: Share
+    ai_success_floor: Share
+    performance_threshold_ms: Annotated[int, Field(ge=1, le=600_000)]
+    uptime_target: Annotated[float, Field(ge=0, lt=1)]
+    critical_free_hours: Annotated[int, Field(ge=1, le=100_000)]
+    metric_max_age_hours: Annotated[int, Field(ge=1, le=100_000)]
+
     recalibration_judged_days: Days
     recalibration_confidence: Annotated[float, Field(ge=0.5, lt=1)]
     recalibration_min_new_truth: Count
@@ -132,9 +153,7 @@ class Policy(BaseModel):
     audit_max_share_rise: Share
 
     alert_conversion_rate_floor: Share
-    alert_ai_success_rate_floor: Share
     metric_retention_days: Days
-    uptime_target: Annotated[float, Field(ge=0, lt=1)]
     uptime_days: Days
     error_budget_burn_minutes: Annotated[int, Field(ge=10, le=43_200)]
     error_budget_max_burn: Annotated[float, Field(gt=1, le=1000)]
@@ -224,6 +243,11 @@ class Policy(BaseModel):
                 f"recalibration_judged_days: found {self.recalibration_judged_days}, expected at most half of "
                 f"{self.attribution_fit_days}: attribution_fit_days"
             )
+        for target, floor in BANDS:
+            if getattr(self, floor) > getattr(self, target):
+                found.append(
+                    f"{floor}: found {getattr(self, floor)}, expected at most {getattr(self, target)}: {target}"
+                )
         if self.history_loads < self.history_min_loads:
             found.append(
                 f"history_loads: found {self.history_loads}, expected at least {self.history_min_loads}: "

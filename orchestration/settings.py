@@ -120,7 +120,6 @@ class Settings(BaseSettings):
     marketing_contacts: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
     marketing_ui_url: PlainUrl | None = Field(None, title="an http:// or https:// URL")
     monitoring_interval_ms: int = Field(30_000, ge=1000, le=3_600_000)
-    performance_threshold_ms: int = Field(200, ge=1, le=600_000)
 
     @field_validator("openai_api_key")
     @classmethod

@@ -49,6 +49,8 @@ def test_an_empty_variable_counts_as_not_set(text):
         ("REPORTING_CURRENCY", "USD'; drop table x --", "an ISO 4217 code"),
         ("REPORTING_CURRENCY", "USD\n", "an ISO 4217 code"),
         ("RAW_RETENTION_DAYS", "31", "at least 37"),
+        ("AI_SUCCESS_FLOOR", "0.96", "at most 0.95: ai_success_target"),
+        ("CAMPAIGN_DELIVERY_TARGET", "0.5", "expected at most 0.5: campaign_delivery_target"),
     ],
 )
 def test_a_malformed_override_is_refused_by_name(name, text, expected):
