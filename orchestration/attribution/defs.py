@@ -1,5 +1,6 @@
 """Shows the attribution stage to Dagster: the fits of a refresh, the recalibration, and the sensor that asks for it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from orchestration.fitting.defs import fits_asset, fits_selection
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
+from orchestration.warehouse.alerts import TRIGGER_RECALIBRATION, action_done, asked_actions
 from orchestration.warehouse.builds import is_standing
 from orchestration.warehouse.calibrations import calibrations, drifted, new_truth
 from orchestration.warehouse.fit_tables import INTERMEDIATE
@@ -18,6 +20,7 @@ from .fits import DATA_DRIVEN, Fits, fit_build
 from .recalibration import NothingNewError, RecalibrationError, TooLittleTruthError, recalibrate
 from .truth import SURVEY
 
+APPLICATION = "marketing attribution"
 FIT, RECALIBRATE = "fit_attribution", "recalibrate"
 SENSOR_SECONDS = 300
 # What a fit reads, and what it fills with what.
@@ -72,15 +75,25 @@ def _chart(kind: type, fits: Fits, policy: Policy) -> str | None:
 def _recalibrate_job(warehouse: Warehouse, policy: Policy) -> dg.JobDefinition:
     @dg.op
     def recalibrate_attribution(context: dg.OpExecutionContext) -> None:
-        """Fit, choose, judge and store a calibration; promote it when it is better beyond the noise."""
+        """Fit, choose, judge and store a calibration; promote it when it is better beyond the noise.
+
+        Alerts that asked for it are told what came of it.
+        """
+        with warehouse.connect(APPLICATION) as connection:
+            asked = asked_actions(connection, TRIGGER_RECALIBRATION)
         try:
             done = recalibrate(warehouse, policy, requested_by="Dagster", tell=context.log.info)
-        except (TooLittleTruthError, NothingNewError, BuildRunningError) as error:
+        except BuildRunningError as error:
             context.log.warning(str(error))
+            return
+        except (TooLittleTruthError, NothingNewError) as error:
+            context.log.warning(str(error))
+            _answer(warehouse, asked, str(error))
             return
         except RecalibrationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log.info(str(done))
+        _answer(warehouse, asked, f"calibration {done.calibration_id}: {done.reason}")
         context.add_output_metadata(
             {
                 "calibration_id": done.calibration_id,
@@ -99,6 +112,12 @@ def _recalibrate_job(warehouse: Warehouse, policy: Policy) -> dg.JobDefinition:
     return recalibrate_job
 
 
+def _answer(warehouse: Warehouse, incidents: Sequence[int], outcome: str) -> None:
+    with warehouse.connect(APPLICATION) as connection:
+        for incident in incidents:
+            action_done(connection, incident, TRIGGER_RECALIBRATION, outcome)
+
+
 def _drift_sensor(warehouse: Warehouse, policy: Policy, job: dg.JobDefinition, may_ask: bool) -> dg.SensorDefinition:
     @dg.sensor(
         name="attribution_drift_sensor",
@@ -107,17 +126,23 @@ def _drift_sensor(warehouse: Warehouse, policy: Policy, job: dg.JobDefinition, m
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def attribution_drift_sensor(_context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        """Ask for a recalibration when data-driven attribution has drifted, once for each new evidence."""
+        """Ask for a recalibration when data-driven attribution has drifted, once for each new evidence, and when an
+        alert does."""
         if not may_ask:
             return dg.SkipReason("MARKETING_AUTOMATION_ENABLED is false")
-        with warehouse.connect("marketing attribution") as connection:
+        with warehouse.connect(APPLICATION) as connection:
+            asked = asked_actions(connection, TRIGGER_RECALIBRATION)
             accuracy = drifted(connection, DATA_DRIVEN, SURVEY)
-            if accuracy is None:
+            if accuracy is None and not asked:
                 return dg.SkipReason("attribution has not drifted")
             if not is_standing(connection):
                 return dg.SkipReason("a build is under way, or the latest one was not published")
             since = max(one.build_id or 0 for one in calibrations(connection))
             answers = new_truth(connection, since)
+        if asked:
+            # A run that could not answer, since it failed or a build was running, is asked for again an hour later.
+            key = f"incident-{asked[0]}-{datetime.now(UTC):%Y-%m-%dT%H}"
+            return dg.RunRequest(run_key=key, tags={"marketing/reason": f"incident {asked[0]}"})
         if answers < policy.recalibration_min_new_truth:
             return dg.SkipReason(
                 f"accuracy is {accuracy:.3f}, but only {answers} answers came since the last recalibration "

@@ -15,6 +15,9 @@ from psycopg.types.json import Jsonb
 
 from .locks import ALERTS, lock_in_transaction
 
+# The action that another stage does: attribution, which sees that it is asked for.
+TRIGGER_RECALIBRATION = "trigger_recalibration"
+
 
 @dataclass(frozen=True)
 class NewMessage:

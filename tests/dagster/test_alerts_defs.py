@@ -1,5 +1,6 @@
 """Alerts in Dagster: a sensor that asks only when there is something to store."""
 
+import json
 import os
 from datetime import UTC, datetime
 
@@ -8,6 +9,7 @@ import pytest
 
 from orchestration.alerts.alerting import Addresses
 from orchestration.alerts.defs import JOB, alerts_definitions
+from orchestration.alerts.rounds import take_samples
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
@@ -18,7 +20,9 @@ POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
 
 def shown(warehouse: Warehouse, *, may_ask: bool = True) -> dg.Definitions:
     addresses = Addresses(warehouse.home, warehouse.home / "contacts.yml")
-    return alerts_definitions(warehouse, POLICY, addresses=addresses, interval_ms=30_000, may_ask=may_ask)
+    return alerts_definitions(
+        warehouse, POLICY, addresses=addresses, ui="http://127.0.0.1:3000", interval_ms=30_000, may_ask=may_ask
+    )
 
 
 def asked(definitions: dg.Definitions) -> dg.RunRequest | dg.SkipReason:
@@ -31,6 +35,7 @@ def asked(definitions: dg.Definitions) -> dg.RunRequest | dg.SkipReason:
 def failing(warehouse: Warehouse) -> Warehouse:
     with warehouse.connect() as connection:
         record_failure(connection, RunFailure("a", "refresh", datetime.now(UTC), "out of memory"))
+    take_samples(warehouse, POLICY, datetime.now(UTC))
     return warehouse
 
 
@@ -39,13 +44,17 @@ def test_nothing_changed_asks_for_nothing(warehouse: Warehouse):
     definitions = shown(warehouse)
     assert definitions.resolve_sensor_def("alert_sensor").minimum_interval_seconds == 30
     assert asked(definitions).skip_message == "nothing has changed"
+    with warehouse.connect() as connection:
+        assert connection.execute("select count(*) from ops.metric_samples").fetchone() == (0,)
 
 
 def test_a_change_asks_for_one_run_which_tells_it(failing: Warehouse):
     definitions = shown(failing)
     assert asked(definitions).tags["marketing/reason"] == "run_failed"
     assert definitions.resolve_job_def(JOB).execute_in_process().success
-    assert (failing.home / "alerts" / "alerts.jsonl").read_text().count("A run has failed") >= 1
+    (line,) = (failing.home / "alerts" / "alerts.jsonl").read_text().splitlines()
+    assert json.loads(line)["title"] == "warning: A run has failed within the last day"
+    assert "more: http://127.0.0.1:3000/runs/a" in json.loads(line)["text"]
     assert asked(definitions).skip_message == "nothing has changed"
 
 

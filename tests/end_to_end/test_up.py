@@ -86,7 +86,11 @@ def up(tmp_path_factory) -> Iterator[Up]:
     port = free_port()
     site = Site(
         tmp_path_factory.mktemp("a home"),
-        settings={"DAGSTER_PORT": str(port), "MARKETING_AS_OF": UNTIL.isoformat()},
+        settings={
+            "DAGSTER_PORT": str(port),
+            "MARKETING_AS_OF": UNTIL.isoformat(),
+            "MONITORING_INTERVAL_MS": "5000",
+        },
     )
     running = start(site, port)
     try:
@@ -247,6 +251,16 @@ def children(parent: int, word: str) -> list[int]:
     rows = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     split = [row.split(None, 2) for row in rows.splitlines()]
     return [int(pid) for pid, ppid, arguments in split if int(ppid) == parent and word in arguments]
+
+
+def test_what_went_wrong_is_told_with_nobody_acting(up, lost_run, connection):
+    """Prevents an engine that measures, judges and sends by hand only."""
+    told = up.site.home / "alerts" / "alerts.jsonl"
+    wait_for(lambda: told.exists() and "A run has failed" in told.read_text(), "the alert of the lost run")
+    alert = next(json.loads(line) for line in told.read_text().splitlines() if "A run has failed" in line)
+    assert f"more: http://127.0.0.1:{up.port}/runs/{lost_run.run_id}" in alert["text"]
+    minutes = "select count(*) from ops.metric_rollups where metric = 'engine_up' and resolution = '1m' and avg = 1"
+    wait_for(lambda: connection.execute(minutes).fetchone()[0] >= 2, "two minutes that count as up")
 
 
 def test_ctrl_c_ends_everything_the_server_that_it_started_too(up):

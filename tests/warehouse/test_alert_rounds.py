@@ -2,15 +2,15 @@
 
 import json
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from orchestration.alerts.alerting import FILE, Addresses, Alerting, alerting, webhook_secret
 from orchestration.alerts.channels import FileTransport, WebhookTransport
-from orchestration.alerts.check import look
-from orchestration.alerts.rounds import go_round, is_news, take_samples
+from orchestration.alerts.check import Links, look
+from orchestration.alerts.rounds import Round, go_round, is_news, take_samples
 from orchestration.alerts.rules import RulesError
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
@@ -31,6 +31,10 @@ def fail(warehouse: Warehouse, run_id: str) -> None:
         record_failure(connection, RunFailure(run_id, "refresh", datetime.now(UTC), "out of memory"))
 
 
+def round_of(warehouse: Warehouse, rules: Alerting, **options) -> Round:
+    return go_round(warehouse, rules, POLICY, measures=True, **options)
+
+
 def lines(warehouse: Warehouse) -> list[dict]:
     path = warehouse.home / "alerts" / "alerts.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -39,50 +43,52 @@ def lines(warehouse: Warehouse) -> list[dict]:
 def test_a_failed_run_is_told_once_and_told_to_be_over(warehouse: Warehouse):
     """Prevents an engine that fails at night and says so to nobody."""
     rules = known(warehouse)
-    assert go_round(warehouse, rules, POLICY).sent == 0
+    assert round_of(warehouse, rules).sent == 0
     assert is_news(warehouse, rules, datetime.now(UTC)) == (False, "")
     fail(warehouse, "a")
-    take_samples(warehouse, datetime.now(UTC))
+    take_samples(warehouse, POLICY, datetime.now(UTC))
     news, told = is_news(warehouse, rules, datetime.now(UTC))
     assert news
     assert told == "run_failed"
     assert lines(warehouse) == []
-    assert go_round(warehouse, rules, POLICY, link="run 1").sent == 1
+    assert round_of(warehouse, rules, links=Links("http://ui.example", "told")).sent == 1
     fail(warehouse, "b")
-    assert go_round(warehouse, rules, POLICY).sent == 0
+    assert round_of(warehouse, rules).sent == 0
     with warehouse.connect() as connection:
         connection.execute("update ops.run_failures set failed_at = failed_at - interval '2 days'")
-    assert go_round(warehouse, rules, POLICY).sent == 1
+    assert round_of(warehouse, rules).sent == 1
     assert [line["title"] for line in lines(warehouse)] == [
         "warning: A run has failed within the last day", "over: A run has failed within the last day"
     ]  # fmt: skip
-    assert "more: run 1" in lines(warehouse)[0]["text"]
+    # Of the run that failed, not of the one that tells.
+    assert "more: http://ui.example/runs/a" in lines(warehouse)[0]["text"]
 
 
 def test_every_metric_can_be_measured_before_anything_is_there(warehouse: Warehouse):
     """Prevents a fresh installation that begins with errors, or with alerts."""
     with warehouse.connect(autocommit=True) as connection:
         for metric in METRICS:
-            sample = measure(connection, datetime.now(UTC), metric)
+            sample = measure(connection, datetime.now(UTC), metric, POLICY)
             assert sample is None or sample.get("error") is None, metric
-    found = go_round(warehouse, known(warehouse), POLICY)
-    assert found.look.due == []
+    assert round_of(warehouse, known(warehouse)).look.due == []
 
 
 def test_what_cannot_be_measured_is_a_sample_that_says_why(warehouse: Warehouse):
     with warehouse.connect(autocommit=True) as connection:
         connection.execute("drop table ops.run_failures cascade")
-        assert "run_failures" in measure(connection, datetime.now(UTC), "failed_runs")["error"]
+        sample = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
+        assert sample["error"] == "UndefinedTable (42P01)"
+        slow = "select pg_sleep(9)::text as run_id, now() - interval '1 hour' as failed_at"
+        connection.execute(f"create view ops.run_failures as {slow}")
+        connection.execute("set statement_timeout = 50")
+        sample = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
+        assert sample["error"] == "QueryCanceled (57014)"
 
 
 def test_samples_of_one_time_are_one(warehouse: Warehouse):
     now = datetime.now(UTC)
-    first = take_samples(warehouse, now)
-    assert first > 0
-    assert take_samples(warehouse, now) == 0
-    with warehouse.connect() as connection:
-        assert stored.delete_samples(connection, now) == 0
-        assert stored.delete_samples(connection, now + timedelta(seconds=1)) == first
+    assert take_samples(warehouse, POLICY, now) > 0
+    assert take_samples(warehouse, POLICY, now) == 0
 
 
 def test_channels_without_an_address_go_to_the_file(warehouse: Warehouse):
@@ -128,9 +134,13 @@ def test_the_file_that_cannot_be_written_is_tried_again(warehouse: Warehouse, tm
     fail(warehouse, "a")
     rules = known(warehouse)
     blocked = Alerting(
-        rules.rules, rules.contacts, {FILE: FileTransport(tmp_path / "in the way" / "a.jsonl")}, frozenset()
+        rules.rules,
+        rules.resting,
+        rules.contacts,
+        {FILE: FileTransport(tmp_path / "in the way" / "a.jsonl")},
+        frozenset(),
     )
-    assert go_round(warehouse, blocked, POLICY).sent == 0
+    assert round_of(warehouse, blocked).sent == 0
     with warehouse.connect() as connection:
         connection.execute("update ops.alert_outbox set due_at = now()")
         assert (
@@ -138,4 +148,29 @@ def test_the_file_that_cannot_be_written_is_tried_again(warehouse: Warehouse, tm
             .evaluations["run_failed"]
             .standing.is_firing
         )
-    assert go_round(warehouse, rules, POLICY).sent == 1
+    assert round_of(warehouse, rules).sent == 1
+
+
+def test_viral_rules_rest_while_tracking_is_off(warehouse: Warehouse):
+    """Prevents an alert of the numbers of last month, or an incident closed because nobody measures."""
+    off = alerting(
+        POLICY.model_copy(update={"viral_tracking_enabled": False}),
+        Addresses(warehouse.home, warehouse.home / "contacts.yml"),
+    )
+    assert off.resting == {"viral_coefficient_low"}
+    assert "viral_coefficient_low" not in off.by_name
+    with warehouse.connect() as connection:
+        stored.open_incident(connection, "viral_coefficient_low", "threshold", "warning", datetime.now(UTC))
+    assert round_of(warehouse, off).look.changed == []
+    assert is_news(warehouse, off, datetime.now(UTC)) == (False, "")
+
+
+def test_a_secret_that_cannot_sign_is_named_by_its_place(warehouse: Warehouse):
+    with pytest.raises(RulesError) as caught:
+        known(
+            warehouse,
+            webhook_url="https://x.example",
+            webhook_secrets=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "nonsense!"],
+        )
+    assert "MARKETING_ALERT_WEBHOOK_SECRET: secret 2" in str(caught.value)
+    assert "nonsense" not in str(caught.value)

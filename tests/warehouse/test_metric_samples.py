@@ -1,0 +1,187 @@
+"""Samples and what they come to: exact however they arrive, and for as long as they are kept."""
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from orchestration.alerts import monitor
+from orchestration.policy import Policy
+from orchestration.settings import REPOSITORY
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse.metric_samples import add_samples, delete_samples, newest_sample, samples
+from orchestration.warehouse.metric_sources import UP, measure
+from tests.oracles.metrics import rollups, uptime
+
+POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
+START = datetime(2026, 3, 1, 23, 50, tzinfo=UTC)
+VALUES = st.one_of(st.none(), st.floats(-1e9, 1e9), st.sampled_from((0.0, 1.0)))
+SAMPLES = st.lists(
+    st.tuples(
+        st.sampled_from(("a", "b")), st.integers(0, 2000).map(lambda step: START + step * timedelta(seconds=7)), VALUES
+    ),
+    unique_by=lambda sample: sample[:2],
+    max_size=60,
+)
+
+
+def add(warehouse: Warehouse, *given: tuple[str, datetime, float | None]) -> int:
+    with warehouse.connect() as connection:
+        return add_samples(
+            connection, [{"metric": metric, "sampled_at": at, "value": value} for metric, at, value in given]
+        )
+
+
+def stored(warehouse: Warehouse) -> dict:
+    with warehouse.connect() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute("select * from ops.metric_rollups").fetchall()
+    return {(row.pop("metric"), row.pop("resolution"), row.pop("bucket_at")): row for row in rows}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=SAMPLES, data=st.data())
+def test_rollups_are_those_of_the_oracle_in_whatever_order_samples_come(
+    warehouse: Warehouse, drawn: list, data: st.DataObject
+):
+    with warehouse.connect() as connection:
+        connection.execute("truncate ops.metric_samples, ops.metric_rollups")
+    left = data.draw(st.permutations(drawn))
+    while left:
+        some, left = left[: (cut := data.draw(st.integers(1, 20)))], left[cut:]
+        assert add(warehouse, *some) == len(some)
+        # Sent again, it changes nothing.
+        assert add(warehouse, *[(metric, at, 4.0) for metric, at, _value in some]) == 0
+    found, expected = stored(warehouse), rollups(drawn)
+    assert found.keys() == expected.keys()
+    for key, figures in expected.items():
+        average, exact = found[key].pop("avg"), figures.pop("avg")
+        assert found[key] == figures
+        # A sum of floats depends on its order in its last digits.
+        assert average == (None if exact is None else pytest.approx(exact, rel=1e-12, abs=1e-6))
+
+
+def test_two_who_add_to_one_bucket_are_both_counted(warehouse: Warehouse):
+    """Prevents a rollup that holds one writer's samples only."""
+    given = [
+        [("a", START + (8 * step + writer) * timedelta(seconds=1), 1.0) for step in range(20)] for writer in range(8)
+    ]
+    threads = [Thread(target=lambda mine: [add(warehouse, one) for one in mine], args=(mine,)) for mine in given]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert stored(warehouse) == rollups(sample for mine in given for sample in mine)
+
+
+def test_samples_go_by_whole_days_and_what_they_came_to_stays(warehouse: Warehouse):
+    old, new = START, START + timedelta(days=1)
+    add(warehouse, ("a", old, 1.0), ("a", old + timedelta(minutes=1), 3.0), ("a", new, 5.0))
+    with warehouse.connect() as connection:
+        assert delete_samples(connection, new + timedelta(minutes=5)) == 2
+        assert [row["value"] for row in samples(connection, "a", old, new)] == [5.0]
+    found = stored(warehouse)
+    assert {(resolution, figures["max"]) for (_metric, resolution, at), figures in found.items() if at < new} >= {
+        ("1h", 3.0), ("1d", 3.0)
+    }  # fmt: skip
+    assert not [1 for (_metric, resolution, at) in found if resolution in ("1m", "5m") and at.date() == old.date()]
+    # One that comes after all has none beside it any more: the day keeps what it had.
+    add(warehouse, ("a", old + timedelta(seconds=1), 9.0))
+    assert stored(warehouse)["a", "1d", old.replace(hour=0, minute=0)]["max"] == 3.0
+
+
+def test_what_was_known_before_a_span_is_known_in_it(warehouse: Warehouse):
+    """Prevents a rule that forgets a number because no newer one came for a week."""
+    add(warehouse, *[("a", START + minute * timedelta(minutes=1), float(minute)) for minute in (0, 1, 5, 9)])
+    with warehouse.connect() as connection:
+        found = samples(connection, "a", START + timedelta(minutes=4), START + timedelta(minutes=6))
+        assert [row["value"] for row in found] == [1.0, 5.0]
+        assert [row["value"] for row in samples(connection, "a", START, START)] == [0.0]
+        assert samples(connection, "b", START, START) == []
+
+
+MINUTES = st.lists(
+    st.tuples(st.integers(0, 30), st.sampled_from((0, 20, 59)), st.sampled_from((1.0, 1.0, 1.0, 0.0, None))),
+    max_size=40,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=MINUTES, later=st.integers(0, 40))
+def test_uptime_counts_minutes_as_the_oracle_does(warehouse: Warehouse, drawn: list, later: int):
+    given_samples = {START + timedelta(minutes=minute, seconds=second): value for minute, second, value in drawn}
+    now = START + timedelta(minutes=later, seconds=30)
+    policy = POLICY.model_copy(update={"error_budget_burn_minutes": 20})
+    with warehouse.connect(autocommit=True) as connection:
+        connection.execute("truncate ops.metric_samples, ops.metric_rollups")
+        add_samples(
+            connection,
+            [{"metric": UP, "sampled_at": at, "value": value} for at, value in given_samples.items() if at <= now],
+        )
+        found = measure(connection, now, "uptime", policy)
+        burn = measure(connection, now, "error_budget_burn", policy)
+    known = [(at, value) for at, value in given_samples.items() if at <= now]
+    expected, short = uptime(known, now, 30 * 1440), uptime(known, now, 20)
+    assert (found and (found["value"], found["size"])) == expected
+    assert (burn and burn["size"]) == (short and short[1])
+    if short is not None:
+        assert burn["value"] == pytest.approx((1 - short[0]) / 0.001)
+
+
+def test_the_slowest_operation_is_told_by_its_99th_percentile_of_a_day(warehouse: Warehouse):
+    now = START + timedelta(days=2)
+    quick = [("scorecard_ms", now - step * timedelta(minutes=1), float(step)) for step in range(1, 201)]
+    slow = [("viral_coefficient_now_ms", now - step * timedelta(minutes=1), 300.0 + step) for step in range(1, 101)]
+    add(warehouse, *quick, *slow, ("scorecard_ms", now - timedelta(days=1), 9999.0), ("x_ms", now, 9999.0))
+    with warehouse.connect(autocommit=True) as connection:
+        found = measure(connection, now, "operations_p99_ms", POLICY)
+    assert (found["value"], found["size"]) == (399.0, 100)
+
+
+def test_the_monitor_goes_on_after_an_outage(
+    warehouse: Warehouse, session_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    """Prevents a watch that dies with what it watches."""
+    monkeypatch.setattr(monitor, "_until_next", lambda _now: timedelta(milliseconds=20))
+    with warehouse.connect() as connection:
+        name = connection.info.dbname
+    stop, told = Event(), []
+    watch = Thread(target=monitor.monitor, args=(warehouse, POLICY, stop, told.append))
+    watch.start()
+    try:
+        _wait_until(lambda: _newest(warehouse) is not None)
+        with session_warehouse.connect(autocommit=True) as other:
+            refuse = sql.SQL("alter database {} with allow_connections {}")
+            other.execute(refuse.format(sql.Identifier(name), sql.SQL("false")))
+            _wait_until(lambda: len(told) == 1)
+            other.execute(refuse.format(sql.Identifier(name), sql.SQL("true")))
+        back = datetime.now(UTC)
+        _wait_until(lambda: (_newest(warehouse) or START) > back)
+    finally:
+        stop.set()
+        watch.join()
+    assert "does not answer" in told[0]
+    assert told[1].endswith("the warehouse answers again")
+
+
+def test_it_measures_when_a_minute_begins():
+    assert monitor._until_next(START + timedelta(seconds=59.5)) == timedelta(seconds=0.5)
+    assert monitor._until_next(START) == timedelta(minutes=1)
+
+
+def _newest(warehouse: Warehouse) -> datetime | None:
+    with warehouse.connect() as connection:
+        return newest_sample(connection)
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
