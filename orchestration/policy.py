@@ -121,6 +121,9 @@ class Policy(BaseModel):
     offline_queue_max_depth: Annotated[int, Field(ge=0, le=1_000_000_000)]
     campaign_delivery_target: Share
     campaign_delivery_floor: Share
+    campaign_delivery_days: Days
+    campaign_delivery_wait_hours: Annotated[int, Field(ge=0, le=1000)]
+    campaign_delivery_min_recipients: Count
     ai_success_target: Share
     ai_success_floor: Share
     performance_threshold_ms: Annotated[int, Field(ge=1, le=600_000)]

@@ -80,7 +80,8 @@ class Engine:
             tables = connection.execute(
                 "select schemaname, tablename from pg_tables where schemaname in ('raw', 'marts') order by 1, 2"
             ).fetchall()
-            names = sql.SQL(", ").join(sql.Identifier(*table) for table in [*tables, ("ops", "builds")])
+            ops = [("ops", "builds"), ("ops", "metric_samples"), ("ops", "alert_incidents")]
+            names = sql.SQL(", ").join(sql.Identifier(*table) for table in [*tables, *ops])
             connection.execute(sql.SQL("truncate {} restart identity cascade").format(names))
             connection.execute("truncate ops.attribution_promotions restart identity")
             connection.execute("delete from ops.attribution_calibrations where calibration_id > 0")

@@ -164,3 +164,11 @@ by_model as (
 
 {{ with_frozen('by_model', 'date') }}
 {%- endmacro %}
+
+{# Of the rows of attribution_accuracy, the one that the scorecard shows: what surveys say of the headline model now. #}
+{% macro is_headline_accuracy(measured) -%}
+    {{ measured }}.truth_method = 'survey'
+            and {{ measured }}.attribution_model = '{{ headline_model() }}'
+            and {{ measured }}.calibration_id = {{ calibration().id or 0 }}
+            and {{ measured }}.is_latest
+{%- endmacro %}

@@ -16,10 +16,13 @@ from . import (
     fct_attribution,
     fct_invites,
     fct_referrals,
+    integration_health,
     marketing_roi_summary,
     path_summary,
     scorecard,
+    success_criteria,
     super_connectors,
+    system_health,
     viral_backtest,
     viral_coefficient_daily,
     viral_coefficient_daily_by_user_type,
@@ -67,6 +70,9 @@ MODULES = {
     "viral_forecasts": viral_forecasts,
     "viral_backtest": viral_backtest,
     "scorecard": scorecard,
+    "integration_health": integration_health,
+    "success_criteria": success_criteria,
+    "system_health": system_health,
 }
 
 
@@ -85,6 +91,8 @@ FITTED = frozenset(
         "viral_levers",
         "viral_forecasts",
         "scorecard",
+        "success_criteria",
+        "system_health",
     }
 )
 

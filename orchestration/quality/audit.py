@@ -190,4 +190,7 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
     "viral_spread": (_bounds,),
     "viral_levers": (_bounds,),
     "viral_forecasts": (_bounds,),
+    "integration_health": (_bounds,),
+    "success_criteria": (_bounds,),
+    "system_health": (_bounds,),
 }

@@ -251,6 +251,32 @@ BOUNDS = {
             max(conversions) - min(conversions) as conversions_off
         from given
     """,
+    "integration_health": """
+        select
+            count(*) as rows,
+            min(value) as lowest_value,
+            max(value) filter (where measure in ('sync_rate', 'trigger_accuracy')) as highest_share,
+            min(heartbeat_age_minutes) as lowest_age,
+            count(*) filter (where failed > events) as parts_beyond_whole
+        from {table}
+    """,
+    "success_criteria": """
+        select
+            count(*) as rows,
+            count(*) filter (where value is not null and evidence is null) as without_evidence,
+            count(*) filter (
+                where scorecard.metric is not null and criteria.value is distinct from scorecard.value
+            ) as off_scorecard
+        from {table} as criteria
+        left join candidate.scorecard on criteria.criterion = scorecard.metric
+    """,
+    "system_health": """
+        select
+            count(*) as rows,
+            count(*) filter (where (value is null) <> (status = 'no_data')) as without_value,
+            count(*) filter (where status = 'critical' and value >= critical_at) as worse_than_value
+        from {table}
+    """,
     "attribution_accuracy": """
         select
             min(accuracy) as lowest_accuracy,

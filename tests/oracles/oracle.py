@@ -6,6 +6,7 @@ from datetime import datetime
 from tests.oracles.attribution import Row, attribution_by, fct_attribution
 from tests.oracles.campaigns import AddressKey, Deliveries, campaign_performance
 from tests.oracles.feeds import Feeds, Fingerprint, json_fingerprint
+from tests.oracles.health import Service, integration_health, success_criteria
 from tests.oracles.journeys import journeys_of, touches_of
 from tests.oracles.money import Rates, conversions_of, costs_of
 from tests.oracles.paths import channel_transitions, path_summary, paths_of
@@ -53,6 +54,8 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "super_connectors": ("user_id",),
     "viral_incentives": ("date",),
     "scorecard": ("metric",),
+    "integration_health": ("integration",),
+    "success_criteria": ("criterion",),
 }
 """Mart -> the columns that no two of its rows share."""
 FITTED_GRAINS: dict[str, tuple[str, ...]] = {
@@ -60,8 +63,9 @@ FITTED_GRAINS: dict[str, tuple[str, ...]] = {
     "viral_spread": ("metric",),
     "viral_levers": ("segment_kind", "segment", "lever"),
     "viral_forecasts": ("forecast_on", "horizon_days"),
+    "system_health": ("component",),
 }
-"""The same of marts that only the fits fill: these have oracles of their own."""
+"""The same of marts that need what only the fits know: these have oracles of their own."""
 NOT_WORKED_OUT: dict[str, set[str]] = {
     "fct_invites": {"recipient_key"},
     "viral_coefficient_daily": {"low", "high"},
@@ -69,6 +73,7 @@ NOT_WORKED_OUT: dict[str, set[str]] = {
     "viral_coefficient_weekly": {"low", "high"},
     "viral_headline": {"low", "high"},
     "scorecard": {"low", "high", "maturity", "users"},
+    "success_criteria": {"evidence"},
 }
 """Columns that the rows here do not have: pseudonyms, and what the fits give, which have oracles of their own."""
 
@@ -111,6 +116,11 @@ def marts_of(
     cohorts = cohorts_of(referrals, lags, as_of, policy)
     headline = viral_headline(cohorts, as_of, policy)
     revenue = revenue_by_person(conversions)
+    integrations = integration_health(feeds, as_of, policy)
+    goals = [
+        *viral_goals(referrals, headline, as_of, policy),
+        *scorecard(attribution, feeds, by_channel, by_channel_roi, deliveries, as_of, policy),
+    ]
     marts = {
         "fct_attribution": attribution,
         "attribution_by_channel": by_channel,
@@ -133,10 +143,9 @@ def marts_of(
         "viral_trees": viral_trees(referrals),
         "super_connectors": super_connectors(referrals, revenue, policy),
         "viral_incentives": viral_incentives(referrals, feeds, as_of, revenue, policy),
-        "scorecard": [
-            *viral_goals(referrals, headline, as_of, policy),
-            *scorecard(attribution, feeds, by_channel, by_channel_roi, deliveries, as_of, policy),
-        ],
+        "scorecard": goals,
+        "integration_health": integrations,
+        "success_criteria": success_criteria(goals, integrations, Service(as_of), as_of, policy),
     }
     return {name: by_grain(rows, GRAINS[name]) for name, rows in marts.items()}
 

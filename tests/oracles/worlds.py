@@ -28,7 +28,7 @@ COUNTS: dict[str, int] = {
     "campaigns": 6,
     "campaign_events": 40,
     "viral_actions": 30,
-    "integration_events": 3,
+    "integration_events": 12,
     "attribution_truth": 3,
 }
 """Records of each feed in a world of the usual size, 5 people."""
@@ -336,6 +336,8 @@ class _Draw:
             "status": self._luck.choice(("ok", "failed")),
             "queue_depth": self._luck.choice((None, 7)),
             "occurred_at": self._time(),
+            "expected": self._luck.choice((None, 0, 3, 100)),
+            "actual": self._luck.choice((None, 0, 2, 3, 99, 101)),
         }
 
     def _attribution_truth(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ renamed as (
 
     select
         build_id,
+        started_at,
         as_of,
         {{ utc_day('as_of') }} as as_of_on,
         base_as_of,

@@ -243,10 +243,7 @@ accuracy as (
     from build
     left join measured
         on
-            measured.truth_method = 'survey'
-            and measured.attribution_model = '{{ headline_model() }}'
-            and measured.calibration_id = {{ calibration().id or 0 }}
-            and measured.is_latest
+            {{ is_headline_accuracy('measured') }}
 
 ),
 
@@ -278,12 +275,7 @@ judged as (
         metrics.value::numeric(38, 12) as value,
         metrics.target::numeric(38, 12) as target,
         metrics.comparison,
-        case
-            when metrics.value is null then 'no_data'
-            when metrics.value > metrics.target then 'met'
-            when metrics.value = metrics.target and metrics.comparison = '>=' then 'met'
-            else 'missed'
-        end as status,
+        {{ goal_status('metrics') }} as status,
         metrics.period_start_on,
         metrics.period_end_on,
         build.as_of,

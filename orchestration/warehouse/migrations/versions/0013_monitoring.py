@@ -51,6 +51,26 @@ comment on view ops.switches is 'The latest change of each switch.';
 
 alter table ops.alert_silences add column ended_by text;
 comment on column ops.alert_silences.ended_by is 'Who ended it before its time, at ends_at.';
+
+create or replace view ops.current_build as
+select
+    builds.build_id,
+    builds.as_of,
+    builds.base_build_id,
+    builds.base_as_of,
+    builds.is_full,
+    builds.frozen_before,
+    builds.calibration_id,
+    not builds.is_full and builds.calibration_id is distinct from base.calibration_id as recredits,
+    builds.started_at
+from ops.builds
+left join ops.builds as base
+    on builds.base_build_id = base.build_id
+order by builds.build_id desc
+limit 1;
+comment on column ops.current_build.started_at is
+    'When the build began by the clock. as_of decides which events it sees; what the engine measured of itself it sees '
+    'up to this.';
 """
 
 
