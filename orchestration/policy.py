@@ -81,6 +81,8 @@ class Policy(BaseModel):
 
     campaign_conversion_window_days: Days
     campaign_headline_days: Days
+    campaign_recent_days: Days
+    campaign_recent_min_recipients: Count
 
     viral_tracking_enabled: bool
     viral_horizon_days: Days

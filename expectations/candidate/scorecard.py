@@ -10,6 +10,7 @@ POSSIBLE = {
     "viral_coefficient": (0, None),
     "viral_days_above_target": (0, None),
     "campaign_conversion_rate": (0, 1),
+    "recent_campaign_conversion_rate": (0, None),
     "attributed_revenue_cents": (0, None),
     "marketing_roi_pct": (-100, None),
     "attribution_accuracy": (0, 1),

@@ -8,6 +8,7 @@ NAMES = {
     "viral_coefficient": "Viral coefficient (K)",
     "viral_days_above_target": "Latest days with K above target",
     "campaign_conversion_rate": "Campaign conversion rate",
+    "recent_campaign_conversion_rate": "The same of late",
     "attributed_revenue_cents": "Attributed revenue",
     "marketing_roi_pct": "Marketing ROI",
     "attribution_accuracy": "Attribution accuracy",
@@ -45,10 +46,11 @@ def interval(row: dict[str, Any]) -> str:
 
 
 def basis(row: dict[str, Any]) -> str:
-    """What a value that is seen before its time rests on: how many users, and how much of theirs shows by now."""
+    """What a value that is seen before its time rests on: how many people, and how much of theirs shows."""
     if not row["users"] or row["maturity"] is None:
         return ""
-    return f"{row['users']:,} users, of whose joins {row['maturity'] * 100:.0f} % show by now"
+    who, what = ("recipients", "conversions") if row["metric"].endswith("_rate") else ("users", "joins")
+    return f"{row['users']:,} {who}, of whose {what} {row['maturity'] * 100:.0f} % show by now"
 
 
 def lines(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str, str, str]]:

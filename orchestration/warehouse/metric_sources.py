@@ -208,6 +208,7 @@ METRICS: dict[str, Query | None] = {
     "operations_p99_ms": _slowest,
     "viral_coefficient": _of_mart("scorecard", HEADLINE, headline="viral_coefficient"),
     "campaign_conversion_rate": _of_mart("scorecard", HEADLINE, headline="campaign_conversion_rate"),
+    "recent_campaign_conversion_rate": _of_mart("scorecard", HEADLINE, headline="recent_campaign_conversion_rate"),
     "attribution_accuracy": _of_mart("attribution_accuracy", ACCURACY),
     "marts_age_minutes": _of_ops(MARTS_AGE),
     "feed_age_hours": _of_ops(FEED_AGE),

@@ -32,7 +32,8 @@ def scorecard(connection: psycopg.Connection) -> list[dict[str, Any]]:
                 array_position(
                     array[
                         'viral_coefficient', 'viral_days_above_target', 'campaign_conversion_rate',
-                        'attributed_revenue_cents', 'marketing_roi_pct', 'attribution_accuracy'
+                        'recent_campaign_conversion_rate', 'attributed_revenue_cents', 'marketing_roi_pct',
+                        'attribution_accuracy'
                     ],
                     metric
                 ),

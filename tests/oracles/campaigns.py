@@ -58,6 +58,26 @@ class Deliveries:
                 counts[campaign_id] = converted + self.converted(recipient, at), matured + 1
         return counts
 
+    def lags(self, longest_before_maturity: timedelta) -> dict[str, list[timedelta]]:
+        """campaign_id -> from delivery to first conversion, of those recipients of `pooled` who converted."""
+        end = self._as_of - self._window
+        found: dict[str, list[timedelta]] = defaultdict(list)
+        for (campaign_id, recipient), at in self.first_delivered_at.items():
+            if end - longest_before_maturity < at <= end and self.converted(recipient, at):
+                found[campaign_id].append(self._first_conversion(recipient, at) - at)
+        return found
+
+    def young(self, longest: timedelta) -> dict[str, list[tuple[timedelta, bool]]]:
+        """campaign_id -> (age, whether converted by now) of recipients first delivered to less than `longest` ago."""
+        found: dict[str, list[tuple[timedelta, bool]]] = defaultdict(list)
+        for (campaign_id, recipient), at in self.first_delivered_at.items():
+            if at > self._as_of - longest:
+                found[campaign_id].append((self._as_of - at, self.converted(recipient, at)))
+        return found
+
+    def _first_conversion(self, recipient: str, delivered_at: datetime) -> datetime:
+        return min(at for at in self._converted_at[recipient] if at >= delivered_at)
+
     def pooled(self, longest_before_maturity: timedelta) -> tuple[int, int]:
         """(converted, matured) over all campaigns and recipients of the headline.
 

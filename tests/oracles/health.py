@@ -167,17 +167,12 @@ def system_health(
     """
     goals = {row["metric"]: row for row in scorecard}
     rows = [_delivery(feeds, address_of, as_of, policy)]
-    for component, metric, healthy_at, critical_at in (
-        (
-            "campaign_conversion",
-            "campaign_conversion_rate",
-            "campaign_conversion_rate_target",
-            "alert_conversion_rate_floor",
-        ),
-        ("viral_coefficient", "viral_coefficient", "viral_coefficient_target", None),
+    target, floor = number(policy, "campaign_conversion_rate_target"), number(policy, "alert_conversion_rate_floor")
+    for component, metric, bounds in (
+        ("campaign_conversion", "recent_campaign_conversion_rate", (target, floor)),
+        ("viral_coefficient", "viral_coefficient", (number(policy, "viral_coefficient_target"), None)),
     ):
         goal = goals[metric]
-        bounds = number(policy, healthy_at), None if critical_at is None else number(policy, critical_at)
         rows.append(_component(component, goal["value"], ">", bounds, goal["low"], goal["high"], goal["users"], as_of))
     row = accuracy or {"accuracy_low": None, "accuracy_high": None, "conversions": None}
     bounds = number(policy, "attribution_accuracy_target"), number(policy, "attribution_accuracy_floor")

@@ -27,13 +27,14 @@ def scorecard(
     as_of: datetime,
     policy: Policy,
 ) -> list[Row]:
-    """Four rows, those of the viral coefficient left out. A value is None exactly when the status is no_data; periods
+    """Five rows, those of the viral coefficient left out. A value is None exactly when the status is no_data; periods
     include both their days.
 
     The present day of an as_of at midnight is the day before: so the periods cover whole days there.
     """
     return [
         _campaign_conversion_rate(deliveries, as_of, policy),
+        _recent_campaign_conversion_rate(deliveries, as_of, policy),
         *_quarter(by_channel, by_channel_roi, as_of, policy),
         _attribution_accuracy(attribution, feeds, as_of, policy),
     ]
@@ -110,6 +111,75 @@ def _rate_interval(campaigns: Sequence[tuple[int, int]], least: int) -> tuple[De
         unit = Decimal(1).scaleb(-DECIMALS)
         told = rate.quantize(unit, ROUND_HALF_UP)
         bounds = max(told - wide, Decimal(0)), min(told + wide, Decimal(1))
+        low, high = (bound.quantize(unit, ROUND_HALF_UP) for bound in bounds)
+    return low, high
+
+
+def _recent_campaign_conversion_rate(deliveries: Deliveries, as_of: datetime, policy: Policy) -> Row:
+    """Conversions so far of young recipients over the sum of F(age), F being the share of conversions that come within
+    that time, by those whose window is over."""
+    recent = span(policy, "campaign_recent_days")
+    period = (as_of - recent).astimezone(UTC).date(), (as_of - MICROSECOND).astimezone(UTC).date()
+    lags, young = deliveries.lags(span(policy, "campaign_headline_days")), deliveries.young(recent)
+    all_lags = [lag for own in lags.values() for lag in own]
+    shown = {
+        campaign: [Fraction(sum(lag <= age for lag in all_lags), len(all_lags)) if all_lags else None for age, _ in own]
+        for campaign, own in young.items()
+    }
+    recipients = sum(map(len, young.values()))
+    value = maturity = low = high = None
+    if all_lags and recipients:
+        exposure = sum(sum(shares) for shares in shown.values())
+        maturity = ratio(exposure, recipients)
+        converted = sum(is_converted for own in young.values() for _age, is_converted in own)
+        if exposure >= number(policy, "campaign_recent_min_recipients"):
+            value = ratio(converted, exposure)
+            low, high = _recent_interval(deliveries, shown, young, lags, Fraction(converted) / exposure, value, policy)
+    target = _target(policy, "campaign_conversion_rate_target")
+    row = _row("recent_campaign_conversion_rate", ">", value, target, period, as_of)
+    return row | {"low": low, "high": high, "maturity": maturity, "users": recipients or None}
+
+
+def _recent_interval(
+    deliveries: Deliveries,
+    shown: dict[str, list[Fraction]],
+    young: dict[str, list[tuple[timedelta, bool]]],
+    lags: dict[str, list[timedelta]],
+    rate: Fraction,
+    told: Decimal,
+    policy: Policy,
+) -> tuple[Decimal | None, Decimal | None]:
+    """95 %: how campaigns differ beyond chance (of those whose windows are over), chance, and how F may be wrong."""
+    history = deliveries.by_campaign(span(policy, "campaign_headline_days"))
+    campaigns = len(history)
+    if campaigns < number(policy, "campaign_interval_min_campaigns"):
+        return None, None
+    correction = Fraction(campaigns, campaigns - 1)
+    recipients = sum(matured for _converted, matured in history.values())
+    usual = Fraction(sum(converted for converted, _matured in history.values()), recipients)
+    apart = sum((converted - usual * matured) ** 2 for converted, matured in history.values()) * correction
+    by_chance = usual * (1 - usual) * recipients
+    between = max((apart - by_chance) / sum(matured**2 for _converted, matured in history.values()), Fraction(0))
+    exposure = sum(sum(shares) for shares in shown.values())
+    of_campaigns = between * sum(sum(shares) ** 2 for shares in shown.values())
+    # A recipient has converted by now with the chance rate * F: the variance of as many draws as there are recipients.
+    of_chance = max(
+        sum(rate * share * (1 - rate * share) for shares in shown.values() for share in shares), Fraction(0)
+    )
+    # Exposure = sum over lags of the recipients that are old enough for it / lags: a ratio, of which each campaign is a
+    # draw.
+    ages = [age for own in young.values() for age, _is_converted in own]
+    many = sum(map(len, lags.values()))
+    residuals = [
+        sum(sum(age >= lag for age in ages) for lag in lags.get(campaign, ())) - exposure * len(lags.get(campaign, ()))
+        for campaign in history
+    ]
+    of_lags = rate**2 * correction * sum(residual**2 for residual in residuals) / many**2
+    variance = (of_campaigns + of_chance + of_lags) / exposure**2
+    with localcontext(prec=60):
+        wide = Decimal("1.959963984540054") * (Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt()
+        unit = Decimal(1).scaleb(-DECIMALS)
+        bounds = max(told - wide, Decimal(0)), max(told, min(told + wide, Decimal(1)))
         low, high = (bound.quantize(unit, ROUND_HALF_UP) for bound in bounds)
     return low, high
 

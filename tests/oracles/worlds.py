@@ -53,7 +53,12 @@ CURRENCIES = ("USD", "USD", "EUR", "GBP", "CHF", None)
 """EUR has rates, GBP an old one at most, CHF never one."""
 RATES = (1, 0.5, 1.0853, 0.0066666, 12.5)
 
-FEW: dict[str, Any] = {"viral_min_users": 1, "super_connector_threshold": 2, "campaign_interval_min_campaigns": 2}
+FEW: dict[str, Any] = {
+    "viral_min_users": 1,
+    "super_connector_threshold": 2,
+    "campaign_interval_min_campaigns": 2,
+    "campaign_recent_min_recipients": 1,
+}
 """Least numbers that so small a world has."""
 POLICIES: tuple[dict[str, Any], ...] = (
     {},

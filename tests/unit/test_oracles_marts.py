@@ -218,10 +218,32 @@ def test_a_scorecard_without_data_says_so_in_every_row() -> None:
         "attribution_accuracy",
         "campaign_conversion_rate",
         "marketing_roi_pct",
+        "recent_campaign_conversion_rate",
         "viral_coefficient",
         "viral_days_above_target",
     ]
     assert {(row["value"], row["status"], row["as_of"]) for row in rows} == {(None, "no_data", AS_OF)}
+
+
+def test_a_recent_recipient_counts_with_what_shows_at_that_age() -> None:
+    """Prevents campaigns that look worse the younger they are."""
+    feeds = {
+        "users": [user(name, days_ago(150)) for name in ("ann", "bob", "cid")],
+        "conversions": [
+            conversion("c1", days_ago(58), user_id="ann"),
+            conversion("c2", days_ago(50), user_id="bob"),
+            conversion("c3", days_ago(3), user_id="cid"),
+        ],
+        "campaign_events": [
+            mail("delivered", "ann", days_ago(60)),
+            mail("delivered", "bob", days_ago(60)),
+            *(mail("delivered", name, days_ago(5)) for name in ("cid", "dan", "eve", "fay")),
+            mail("delivered", "kim", days_ago(10)),
+        ],
+    }
+    # Half of the conversions come within 5 days, all within 10: 4 recipients of the one age and 1 of the other are 3.
+    row = score("recent_campaign_conversion_rate", feeds, campaign_recent_min_recipients=1)
+    assert (row["value"], row["maturity"], row["users"]) == (Decimal("0.333333333333"), Decimal("0.600000000000"), 5)
 
 
 def test_the_campaign_headline_pools_recipients_of_a_quarter_before_maturity() -> None:

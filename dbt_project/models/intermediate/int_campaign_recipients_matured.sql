@@ -36,12 +36,13 @@ matured as (
 
 ),
 
--- Delivered recipients with a conversion of any type in the window: by mail address to the user.
+-- Their first conversion of any type in the window, so far: by mail address to the user.
 converted as (
 
-    select distinct
+    select
         matured.campaign_id,
-        matured.recipient_key
+        matured.recipient_key,
+        min(conversions.converted_at) as converted_at
     from matured
     inner join users
         on matured.recipient_key = users.email_key
@@ -50,7 +51,9 @@ converted as (
             users.user_id = conversions.person_id
             and conversions.converted_at >= matured.delivered_at
             and conversions.converted_at <= matured.delivered_at + {{ window }}
-    where matured.is_mature
+    group by
+        matured.campaign_id,
+        matured.recipient_key
 
 ),
 
@@ -58,7 +61,8 @@ judged as (
 
     select
         matured.*,
-        converted.recipient_key is not null as is_converted
+        converted.converted_at,
+        matured.is_mature and converted.converted_at is not null as is_converted
     from matured
     left join converted
         on

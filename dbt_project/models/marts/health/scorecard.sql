@@ -1,6 +1,4 @@
 {%- set period = policy('scorecard_period_days') %}
-{%- set conversion_window = policy('campaign_conversion_window_days') %}
-{%- set headline_days = policy('campaign_headline_days') %}
 
 with
 
@@ -9,8 +7,7 @@ build as (
     select
         as_of,
         -- A period ends with the last day that as_of has seen something of; midnight closes whole days.
-        {{ utc_day_before('as_of') }} as last_on,
-        as_of - {{ days(conversion_window) }} as matured_at
+        {{ utc_day_before('as_of') }} as last_on
     from {{ ref('stg_build') }}
 
 ),
@@ -35,10 +32,9 @@ replayed as (
 
 ),
 
-recipients as (
+conversion_rates as (
 
-    select * from {{ ref('int_campaign_recipients_matured') }}
-    where is_mature
+    select * from {{ ref('int_campaign_conversion_rates') }}
 
 ),
 
@@ -116,74 +112,20 @@ viral_days as (
 
 ),
 
-by_campaign as (
-
-    select
-        recipients.campaign_id,
-        count(*) as recipients,
-        count(*) filter (where recipients.is_converted) as converted
-    from build
-    inner join recipients
-        on recipients.delivered_at > build.matured_at - {{ days(headline_days) }}
-    group by recipients.campaign_id
-
-),
-
-pooled as (
-
-    select
-        coalesce(sum(recipients), 0)::bigint as recipients,
-        coalesce(sum(converted), 0)::bigint as converted
-    from by_campaign
-
-),
-
--- Whoever got one mailing did so for like reasons: campaigns are drawn, not recipients. Linearised variance of a ratio,
--- from whole numbers: the sum of squares is off(campaign) = converted * all recipients - all converted * recipients.
-spread as (
-
-    select
-        count(*) as campaigns,
-        sum((
-            by_campaign.converted::numeric * pooled.recipients - pooled.converted::numeric * by_campaign.recipients
-        ) ^ 2) as squares
-    from by_campaign
-    cross join pooled
-
-),
-
-rates as (
-
-    select
-        pooled.*,
-        {{ ratio('pooled.converted', 'pooled.recipients') }} as value,
-        case
-            when spread.campaigns >= {{ policy('campaign_interval_min_campaigns') }}
-                then
-                    1.959963984540054
-                    * sqrt(spread.squares::numeric(80, 40) * spread.campaigns / (spread.campaigns - 1))
-                    / pooled.recipients ^ 2
-        end as half_width
-    from pooled
-    cross join spread
-
-),
-
 campaigns as (
 
     select
-        'campaign_conversion_rate' as metric,
-        rates.value,
+        metric,
+        value,
         {{ policy('campaign_conversion_rate_target') }} as target,
         '>' as comparison,
-        {{ utc_day('build.matured_at - ' ~ days(headline_days)) }} as period_start_on,
-        {{ utc_day_before('build.matured_at') }} as period_end_on,
-        case when rates.half_width is not null then greatest(rates.value - rates.half_width, 0) end as low,
-        case when rates.half_width is not null then least(rates.value + rates.half_width, 1) end as high,
-        null::numeric as maturity,
-        nullif(rates.recipients, 0) as users
-    from build
-    cross join rates
+        period_start_on,
+        period_end_on,
+        low,
+        high,
+        maturity,
+        users
+    from conversion_rates
 
 ),
 

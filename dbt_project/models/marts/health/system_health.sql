@@ -1,6 +1,6 @@
 {%- set of_scorecard = [
     (
-        'campaign_conversion', 'campaign_conversion_rate', policy('campaign_conversion_rate_target'),
+        'campaign_conversion', 'recent_campaign_conversion_rate', policy('campaign_conversion_rate_target'),
         policy('alert_conversion_rate_floor')
     ),
     ('viral_coefficient', 'viral_coefficient', policy('viral_coefficient_target'), 'null'),
