@@ -20,7 +20,13 @@ STAGES = (
 )  # fmt: skip
 OWN = ("orchestration", "expectations")
 # What any stage may lean on besides itself.
-GROUND = {"orchestration.warehouse", "orchestration.policy", "orchestration.bounds", "orchestration.fitting"}
+GROUND = {
+    "orchestration.warehouse",
+    "orchestration.policy",
+    "orchestration.bounds",
+    "orchestration.fitting",
+    "orchestration.webhooks",
+}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 DATABASES = {"psycopg", "psycopg2", "sqlalchemy", "alembic", "adbc_driver_postgresql", "adbc_driver_manager"}
 HTTP_CLIENTS = {"httpx", "requests", "aiohttp", "urllib3", "urllib.request", "http.client"}
@@ -141,7 +147,7 @@ def test_great_expectations_stays_in_its_folder_and_is_imported_only_when_used()
 
 def test_http_clients_stay_with_those_who_call_out():
     # processes.py asks the UI that it started whether it answers.
-    callers = {"orchestration.processes", "orchestration.alerts.channels"}
+    callers = {"orchestration.processes", "orchestration.webhooks", "orchestration.alerts.channels"}
     assert offenders(HTTP_CLIENTS, lambda m: m.name in callers) == {}
 
 

@@ -1,7 +1,5 @@
 """What an installation's alerts are made of: rules, contacts, and the transports of its channels."""
 
-import base64
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestration.policy import Policy
-from orchestration.warehouse.files import write_private
 from orchestration.warehouse.metric_sources import METRICS, VIRAL_METRICS
+from orchestration.webhooks import is_webhook_secret, webhook_secret
 
 from .channels import AppriseTransport, FileTransport, Transport, WebhookTransport
 from .routing import Contact
@@ -95,7 +93,7 @@ def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alert
     faults += [
         f"MARKETING_ALERT_WEBHOOK_SECRET: secret {number} is none of Standard Webhooks: whsec_ and base64"
         for number, secret in enumerate(addresses.webhook_secrets, start=1)
-        if not _is_webhook_secret(secret)
+        if not is_webhook_secret(secret)
     ]
     if faults:
         raise RulesError("\n".join(faults))
@@ -125,22 +123,6 @@ def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alert
         transports=transports,
         without_address=frozenset(name for rule in found for name in rule.channels if name not in transports),
     )
-
-
-def webhook_secret(home: Path) -> str:
-    """The secret of an installation that was given none: made once, kept where its other keys are, mode 0600."""
-    path = home / "keys" / "webhook"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(path, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
-    return path.read_text().strip()
-
-
-def _is_webhook_secret(secret: str) -> bool:
-    try:
-        return bool(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
-    except ValueError:
-        return False
 
 
 def _transports(given: _Contacts, addresses: Addresses) -> dict[str, Transport]:

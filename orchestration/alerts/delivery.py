@@ -12,8 +12,9 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.alerts import ClaimedMessage
+from orchestration.webhooks import Outcome
 
-from .channels import Outcome, Transport
+from .channels import Transport
 from .routing import Reason
 from .rules import Severity
 

@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Self
 
 from orchestration.warehouse.alerts import ClaimedMessage
+from orchestration.webhooks import Outcome
 
-from .channels import Outcome, Transport
+from .channels import Transport
 
 LIMIT_SECONDS = 60.0
 

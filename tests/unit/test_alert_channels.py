@@ -10,10 +10,11 @@ from email.utils import format_datetime
 import pytest
 from apprise.plugins import pagerduty, slack
 
-from orchestration.alerts.channels import AppriseTransport, Outcome, WebhookTransport, is_public, retry_after
+from orchestration.alerts.channels import AppriseTransport, WebhookTransport
 from orchestration.alerts.delivery import together
 from orchestration.alerts.sender import Sender
 from orchestration.warehouse.alerts import ClaimedMessage
+from orchestration.webhooks import Outcome, is_public, retry_after
 from tests.receivers import Answer, http_receiver, mail_receiver, pagerduty_fault, slack_fault
 
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/"

@@ -17,7 +17,7 @@ from threading import Thread
 
 import pytest
 
-from orchestration.alerts.channels import FileTransport, Outcome, Transport, WebhookTransport
+from orchestration.alerts.channels import FileTransport, Transport, WebhookTransport
 from orchestration.alerts.check import store
 from orchestration.alerts.delivery import Patience, deliver
 from orchestration.policy import Policy
@@ -25,6 +25,7 @@ from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.alerts import ClaimedMessage
+from orchestration.webhooks import Outcome
 from tests.incidents import CONTACTS, MINUTE, NOW, RULE, checked, measure, outbox
 from tests.receivers import Answer, http_receiver, webhook_fault
 
