@@ -62,6 +62,7 @@ class Installation:
         return Addresses(
             home=settings.marketing_home,
             contacts=settings.marketing_contacts or settings.marketing_home / "contacts.yml",
+            must_exist=settings.marketing_contacts is not None,
             webhook_url=url.get_secret_value() if url else None,
             webhook_secrets=tuple(secret.get_secret_value().split()) if secret else (),
             webhook_may_be_private=settings.marketing_alert_webhook_private,

@@ -11,6 +11,8 @@ from orchestration.warehouse.files import write_private
 MODULE = "orchestration.definitions"
 # Schedules, sensors and their cursors are found by it: the same in every shape in which the engine runs.
 LOCATION = "marketing"
+# Tag of jobs that may take minutes.
+LONG_RUN = "marketing/long"
 # seconds between two looks for runs whose process is gone.
 MONITORING_INTERVAL = 30
 
@@ -31,7 +33,10 @@ def write_instance(warehouse: Warehouse, policy: Policy) -> Path:
         "storage": {"postgres": {"postgres_url": warehouse.dagster_url}},
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
-        "concurrency": {"runs": {"max_concurrent_runs": 2}},
+        # One place is kept from long runs: whoever hangs must not keep alerts from being told.
+        "concurrency": {
+            "runs": {"max_concurrent_runs": 3, "tag_concurrency_limits": [{"key": LONG_RUN, "limit": 2}]},
+        },
         "run_launcher": {"module": "orchestration.operations.defs", "class": "WatchfulRunLauncher"},
         "run_monitoring": {
             "enabled": True,

@@ -121,6 +121,7 @@ class Policy(BaseModel):
     viral_sync_min_rate: Share
     trigger_min_accuracy: Share
     offline_queue_max_depth: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    integration_min_expected: Count
     campaign_delivery_target: Share
     campaign_delivery_floor: Share
     campaign_delivery_days: Days
@@ -131,6 +132,7 @@ class Policy(BaseModel):
     performance_threshold_ms: Annotated[int, Field(ge=1, le=600_000)]
     uptime_target: Annotated[float, Field(ge=0, lt=1)]
     critical_free_hours: Annotated[int, Field(ge=1, le=100_000)]
+    critical_free_min_watched: Share
     metric_max_age_hours: Annotated[int, Field(ge=1, le=100_000)]
 
     recalibration_judged_days: Days
@@ -162,6 +164,8 @@ class Policy(BaseModel):
     uptime_days: Days
     error_budget_burn_minutes: Annotated[int, Field(ge=10, le=43_200)]
     error_budget_max_burn: Annotated[float, Field(gt=1, le=1000)]
+    failed_runs_minutes: Annotated[int, Field(ge=1, le=100_000)]
+    operations_min_sample: Count
     alert_headline_max_ms: Count
     alert_retry_first_seconds: Annotated[int, Field(ge=1, le=3600)]
     alert_retry_longest_minutes: Annotated[int, Field(ge=1, le=1440)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 
+from orchestration.alerts.alerting import alerting
 from orchestration.installation import Installation
 from orchestration.instance import LOCATION, MODULE, write_instance
 from orchestration.processes import Program, answers, check_port_is_free, listens, only_one, run
@@ -28,6 +29,8 @@ def up(installation: Installation, *, tell: Callable[[str], None]) -> None:
     Raises ProcessError when a port is taken, this installation is up already, or a program ends unasked.
     """
     home, port = installation.settings.marketing_home.resolve(), installation.settings.dagster_port
+    # Rules and contacts with a fault would be found by a sensor, who has nobody to tell.
+    alerting(installation.policy, installation.alert_addresses)
     with only_one(home / "up.lock"):
         check_port_is_free(port, "DAGSTER_PORT")
         was_running = EmbeddedServer(home).is_running()

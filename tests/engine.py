@@ -80,7 +80,8 @@ class Engine:
             tables = connection.execute(
                 "select schemaname, tablename from pg_tables where schemaname in ('raw', 'marts') order by 1, 2"
             ).fetchall()
-            ops = [("ops", "builds"), ("ops", "metric_samples"), ("ops", "alert_incidents")]
+            own = ("builds", "metric_samples", "metric_rollups", "alert_incidents")
+            ops = [("ops", table) for table in own]
             names = sql.SQL(", ").join(sql.Identifier(*table) for table in [*tables, *ops])
             connection.execute(sql.SQL("truncate {} restart identity cascade").format(names))
             connection.execute("truncate ops.attribution_promotions restart identity")

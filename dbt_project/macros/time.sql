@@ -3,6 +3,11 @@
     extract(epoch from {{ duration }})
 {%- endmacro %}
 
+{# A number of minutes as a duration. #}
+{% macro minutes(number) -%}
+    make_interval(mins => ({{ number }})::integer)
+{%- endmacro %}
+
 {# A number of hours as a duration. #}
 {% macro hours(number) -%}
     make_interval(hours => {{ number }}::integer)

@@ -19,6 +19,9 @@ def act(connection: Connection, rule: Rule, incident: Incident, channels: Sequen
     """
     if rule.action is None or incident.kind is not Kind.THRESHOLD:
         return
+    # What is over by now is told, and needs nothing done.
+    if incident.closed_at is not None and rule.action not in TEAMS:
+        return
     if not stored.ask_action(connection, incident.incident_id, rule.action.value, now):
         return
     if rule.action in TEAMS:

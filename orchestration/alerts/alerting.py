@@ -42,11 +42,12 @@ class _Contacts(BaseModel):
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where alerts can go. contacts: a file, which need not be there; webhook_secrets: the first is the newest; none:
-    one is made and kept under home."""
+    """Where alerts can go. contacts: a file, which need not be there unless a person named it (must_exist).
+    webhook_secrets: the first is the newest; none: one is made and kept under home."""
 
     home: Path
     contacts: Path
+    must_exist: bool = False
     webhook_url: str | None = field(default=None, repr=False)
     webhook_secrets: Sequence[str] = field(default=(), repr=False)
     webhook_may_be_private: bool = False
@@ -73,7 +74,7 @@ class Alerting:
 
 def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alerting:
     """Read the rule file and the contacts. Raises RulesError with every fault of the two."""
-    given, faults = _contacts(addresses.contacts)
+    given, faults = _contacts(addresses)
     channels, owners = CHANNELS | set(given.channels), frozenset(OWNERS) | set(given.owners)
     for name, owner in given.owners.items():
         unknown = sorted({*owner.channels, *owner.escalation} - channels)
@@ -114,7 +115,12 @@ def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alert
     everywhere = (WEBHOOK,) if WEBHOOK in transports else ()
     return Alerting(
         rules=tuple(
-            rule.model_copy(update={"channels": reachable(rule.channels + everywhere)})
+            rule.model_copy(
+                update={
+                    "channels": reachable(rule.channels + everywhere),
+                    "no_data_channels": reachable((rule.no_data_channels or rule.channels) + everywhere),
+                }
+            )
             for rule in found
             if rule.name not in resting
         ),
@@ -134,9 +140,10 @@ def _transports(given: _Contacts, addresses: Addresses) -> dict[str, Transport]:
     return transports
 
 
-def _contacts(path: Path) -> tuple[_Contacts, list[str]]:
+def _contacts(addresses: Addresses) -> tuple[_Contacts, list[str]]:
+    path = addresses.contacts
     if not path.exists():
-        return _Contacts(), []
+        return _Contacts(), [f"MARKETING_CONTACTS: found no file {path}"] if addresses.must_exist else []
     try:
         return _Contacts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), []
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -26,23 +26,19 @@ KINDS = {
     Change.DATA_LOST: Kind.DATA,
     Change.DATA_BACK: Kind.DATA,
 }
-OPENS = frozenset({Change.FIRED, Change.DATA_LOST})
 
 
 @dataclass(frozen=True)
 class Look:
     """What each rule says now, and what is to be stored of it: changed, rules that stand otherwise, or are no more with
-    an incident open; due, messages."""
+    an incident open; decided, rules that could be judged for the first time, which is stored when something else is;
+    due, messages."""
 
     evaluations: Mapping[str, Evaluation]
     changed: Sequence[str]
+    decided: Sequence[str]
     due: Sequence[Told]
     silenced: frozenset[str]
-
-    @property
-    def is_news(self) -> bool:
-        """Whether there is anything to store."""
-        return bool(self.changed or self.due)
 
     def state(self, rule: str) -> State:
         """As it is shown."""
@@ -98,34 +94,44 @@ def store(
         found = _judge(connection, rules, resting, now)
         by_name = {rule.name: rule for rule in rules}
         begun: list[int] = []
-        for name in found.changed:
+        for name in [*found.changed, *found.decided]:
             if name in by_name:
                 begun += _change(connection, by_name[name], found.evaluations[name])
             else:
                 _close(connection, name, now)
+        installation = stored.installation(connection)
         written: list[Told] = []
-        # Of what began and ended since the last look, both are told.
-        while due := _due(connection, rules, contacts, found.silenced, resting, now, begun):
+        # Of what began and ended since the last look, both are told; nothing is told twice in one look.
+        while due := [
+            told
+            for told in _due(connection, rules, contacts, found.silenced, resting, now, begun)
+            if not any(
+                (told.incident.incident_id, told.reason) == (one.incident.incident_id, one.reason) for one in written
+            )
+        ]:
             for told in due:
-                _write(connection, by_name.get(told.incident.rule), found, told, now, links)
+                _write(connection, by_name.get(told.incident.rule), found, told, now, links, installation)
             written += due
         return replace(found, due=written)
 
 
 def _judge(connection: Connection, rules: Sequence[Rule], resting: frozenset[str], now: datetime) -> Look:
     """What the rules say and what of it is new; whom it tells is not asked yet."""
-    evaluations, changed = {}, []
+    evaluations, changed, decided = {}, [], []
     for rule in rules:
         known = [Sample(**row) for row in samples(connection, rule.metric, now - rule.looks_back, now)]
         standing = _standing(connection, rule)
         evaluations[rule.name] = evaluate(rule, known, standing, now)
-        if evaluations[rule.name].standing != standing or evaluations[rule.name].transitions:
+        found = evaluations[rule.name]
+        if replace(found.standing, decided_at=standing.decided_at) != standing or found.transitions:
             changed.append(rule.name)
+        elif found.standing != standing:
+            decided.append(rule.name)
     open_ones = [row["rule"] for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
     changed += [name for name in dict.fromkeys(open_ones) if name not in evaluations and name not in resting]
     silences = [Silence(row["rule"], row["starts_at"], row["ends_at"]) for row in stored.silences(connection, now)]
     silenced = frozenset(rule.name for rule in rules if is_silenced(rule.name, silences, now))
-    return Look(evaluations, changed, (), silenced)
+    return Look(evaluations, changed, decided, (), silenced)
 
 
 def _standing(connection: Connection, rule: Rule) -> Standing:
@@ -138,8 +144,11 @@ def _change(connection: Connection, rule: Rule, evaluation: Evaluation) -> list[
     begun = []
     for transition in evaluation.transitions:
         kind = KINDS[transition.change]
-        if transition.change in OPENS:
+        if transition.change is Change.FIRED:
             begun += stored.open_incident(connection, rule.name, kind, rule.severity, transition.at)
+        elif transition.change is Change.DATA_LOST:
+            since = evaluation.standing.data_since or transition.at
+            begun += stored.open_incident(connection, rule.name, kind, rule.no_data_severity, since)
         else:
             stored.close_incident(connection, rule.name, kind, transition.at)
     stored.save_standing(connection, rule.name, asdict(evaluation.standing))
@@ -186,7 +195,15 @@ def _due(
     return found
 
 
-def _write(connection: Connection, rule: Rule | None, found: Look, told: Told, now: datetime, links: Links) -> None:
+def _write(
+    connection: Connection,
+    rule: Rule | None,
+    found: Look,
+    told: Told,
+    now: datetime,
+    links: Links,
+    installation: str,
+) -> None:
     incident, channels = told.incident, list(told.channels)
     if told.reason is CLOSING[incident.kind]:
         # Whoever heard of it hears of its end, whatever rule and contacts say by now.
@@ -195,7 +212,7 @@ def _write(connection: Connection, rule: Rule | None, found: Look, told: Told, n
         message = message_without_rule(incident, told.reason, link=links.of(None))
     else:
         evaluation = found.evaluations[rule.name]
-        sample, data = evaluation.latest, evaluation.standing.data
+        data, sample = evaluation.standing.data, _told_sample(evaluation, told)
         message = message_of(rule, incident, told.reason, sample=sample, data=data, link=links.of(sample))
         if told.reason is OPENING[incident.kind]:
             act(connection, rule, incident, channels, now)
@@ -204,8 +221,8 @@ def _write(connection: Connection, rule: Rule | None, found: Look, told: Told, n
             incident_id=incident.incident_id,
             reason=told.reason.value,
             channel=channel,
-            dedup_key=dedup_key(incident),
-            severity=(rule.severity if rule else incident.severity).value,
+            dedup_key=dedup_key(incident, installation),
+            severity=incident.severity.value,
             is_over=told.reason is CLOSING[incident.kind],
             title=message.title,
             body=message.body,
@@ -214,3 +231,11 @@ def _write(connection: Connection, rule: Rule | None, found: Look, told: Told, n
         for channel in channels
     ]
     stored.write_messages(connection, rows, now)
+
+
+def _told_sample(evaluation: Evaluation, told: Told) -> Sample | None:
+    """The one that made the change which is told, if it was made now; else the latest."""
+    for transition in evaluation.transitions:
+        if (KINDS[transition.change], transition.change.value) == (told.incident.kind, told.reason.value):
+            return transition.sample
+    return evaluation.latest

@@ -73,7 +73,8 @@ def deliver(
     """Send all that is due, until nothing is; returns how many were taken.
 
     transports: channel -> where its messages go. What a channel refuses for good, or has no transport, is told on
-    the fallback channel, which is one of them. send: by which a message goes once, within a time (sender.Sender).
+    another channel that people read, else on fallback, which is one of them. send: by which a message goes once, within
+    a time (sender.Sender).
     """
     luck = luck or Random()
     taken = 0
@@ -86,10 +87,21 @@ def deliver(
                 if transport.takes_many:
                     due += stored.claim(connection, LEASE, channel=due[0].channel, most=MOST_AT_ONCE - 1)
                 outcome = send(transport, together(due))
+            alone = transport is not None and outcome.is_final and len(due) > 1
             for message in due:
-                taken += outcome.error is None
-                tell(_record(connection, message, outcome, patience, fallback, luck))
+                # One that a receiver refuses for good must not take the others with it.
+                came = send(transport, message) if alone else outcome
+                taken += came.error is None
+                tell(_record(connection, message, came, patience, _next_channel(message, transports, fallback), luck))
     return taken
+
+
+def _next_channel(message: ClaimedMessage, transports: Mapping[str, Transport], fallback: str) -> str:
+    """Where it is told that a message is dead: by another way to people, once; then by the fallback."""
+    if message.reason == Reason.UNDELIVERED.value:
+        return fallback
+    others = (name for name, transport in transports.items() if transport.takes_many and name != message.channel)
+    return next(others, fallback)
 
 
 def trial_messages(channel: str, *, author: str, now: datetime) -> tuple[ClaimedMessage, ClaimedMessage]:

@@ -51,7 +51,7 @@ class Change(StrEnum):
 @dataclass(frozen=True)
 class Sample:
     """A measurement. low, high: ends of its 95 % interval; size: what it rests on (users, recipients, jobs); maturity:
-    0 to 1. error: why it could not be taken. run_id: the Dagster run that it speaks of."""
+    0 to 1. error: why it could not be taken. run_id: the Dagster run that it speaks of. label: what of, or why not."""
 
     at: datetime
     value: float | None = None
@@ -61,13 +61,15 @@ class Sample:
     maturity: float | None = None
     error: str | None = None
     run_id: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
     """is_firing since fired_at; data: State.NO_DATA, STALE or ERROR since data_since, None while it can be judged.
 
-    settled_at: time of the last change of is_firing; older samples have had their say.
+    settled_at: time of the last change of is_firing; older samples have had their say. decided_at: of the first sample
+    that could be judged; of a rule that never could nobody is told that it cannot.
     """
 
     is_firing: bool = False
@@ -75,6 +77,7 @@ class Standing:
     settled_at: datetime | None = None
     data: State | None = None
     data_since: datetime | None = None
+    decided_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -123,15 +126,20 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
     """samples: of rule.looks_back before now at least, in any order; those after now do not count.
 
     It fires with the sample by which all of the last `for` were in breach, and is over with the one by which all of the
-    last keep_firing were clear; one that says too little is evidence of neither, and ends no run of others. To evaluate
-    again changes nothing, and to evaluate at each sample ends as evaluating once does.
+    last keep_firing were clear; one that says too little is evidence of neither, and ends no run of others. A longer
+    time without any ends it. To evaluate again changes nothing, and to evaluate at each sample ends as evaluating once
+    does.
     """
     known = sorted((sample for sample in samples if sample.at <= now), key=lambda sample: sample.at)
     verdicts = [verdict_of(rule, sample) for sample in known]
     transitions: list[Transition] = []
-    run_since: datetime | None = None
+    run_since = run_until = None
+    decided = (sample.at for sample, verdict in zip(known, verdicts, strict=True) if verdict in DECIDED)
+    standing = replace(standing, decided_at=standing.decided_at or next(decided, None))
+    # A clock that was ahead for a while has left a time that is still to come.
+    settled_at = None if standing.settled_at is None or standing.settled_at > now else standing.settled_at
     for sample, verdict in zip(known, verdicts, strict=True):
-        if standing.settled_at is not None and sample.at <= standing.settled_at:
+        if settled_at is not None and sample.at <= settled_at:
             continue
         wanted, wait = (Verdict.CLEAR, rule.keep_firing) if standing.is_firing else (Verdict.BREACH, rule.for_)
         if verdict not in DECIDED:
@@ -139,7 +147,9 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
         if verdict is not wanted:
             run_since = None
             continue
-        run_since = run_since or sample.at
+        if run_since is None or sample.at - run_until > wait:
+            run_since = sample.at
+        run_until = sample.at
         if sample.at - run_since >= wait:
             run_since = None
             if standing.is_firing:
@@ -152,6 +162,8 @@ def evaluate(rule: Rule, samples: Iterable[Sample], standing: Standing, now: dat
     latest, verdict = (known[-1], verdicts[-1]) if known else (None, None)
     # Before the first sample nobody knows; where the last one was deleted, what was known holds.
     lost, lost_since = _lost(rule, known, verdicts, now) if known else (standing.data, standing.data_since)
+    if standing.decided_at is None and standing.data is None:
+        lost = None
     if lost is not None and standing.data is not None:
         # Another reason for the same is no news.
         lost = standing.data
@@ -188,6 +200,8 @@ def _lost(
 def _shown(standing: Standing, run_since: datetime | None) -> tuple[State, datetime | None]:
     if standing.data is not None:
         return standing.data, standing.data_since
+    if standing.decided_at is None:
+        return State.NO_DATA, None
     if standing.is_firing:
         return (State.RECOVERING, run_since) if run_since else (State.FIRING, standing.fired_at)
     return (State.PENDING, run_since) if run_since else (State.INACTIVE, standing.settled_at)

@@ -8,16 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from .evaluation import Sample, State
-from .routing import Incident, Reason
+from .routing import Incident, Kind, Reason
 from .rules import Rule
 
 HEADS = {
-    Reason.FIRED: "{severity}: {summary}",
-    Reason.RESOLVED: "over: {summary}",
-    Reason.DATA_LOST: "{severity}: {rule} cannot be judged ({data})",
-    Reason.DATA_BACK: "over: {rule} can be judged again",
-    Reason.REMINDER: "still {severity}: {summary}",
-    Reason.ESCALATION: "{severity}, not acknowledged: {summary}",
+    (Kind.THRESHOLD, Reason.FIRED): "{severity}: {summary}",
+    (Kind.THRESHOLD, Reason.RESOLVED): "over: {summary}",
+    (Kind.THRESHOLD, Reason.REMINDER): "still {severity}: {summary}",
+    (Kind.THRESHOLD, Reason.ESCALATION): "{severity}, not acknowledged: {summary}",
+    (Kind.DATA, Reason.DATA_LOST): "{severity}: {rule} cannot be judged ({data})",
+    (Kind.DATA, Reason.DATA_BACK): "over: {rule} can be judged again",
+    (Kind.DATA, Reason.REMINDER): "still {severity}: {rule} cannot be judged ({data})",
+    (Kind.DATA, Reason.ESCALATION): "{severity}, not acknowledged: {rule} cannot be judged ({data})",
 }
 
 
@@ -34,8 +36,8 @@ def message_of(
     rule: Rule, incident: Incident, reason: Reason, *, sample: Sample | None, data: State | None, link: str | None
 ) -> Message:
     """sample: the latest; data: why the rule cannot be judged, if so; link: to where there is more."""
-    title = HEADS[reason].format(
-        severity=rule.severity.value, summary=rule.summary, rule=rule.name, data=(data or State.NO_DATA).value
+    title = HEADS[incident.kind, reason].format(
+        severity=incident.severity.value, summary=rule.summary, rule=rule.name, data=(data or State.NO_DATA).value
     )
     lines = [f"rule: {rule.name}", f"since: {_time(incident.opened_at)}"]
     if incident.closed_at is not None:
@@ -50,13 +52,14 @@ def message_of(
         "rule": rule.name,
         "kind": incident.kind.value,
         "reason": reason.value,
-        "severity": rule.severity.value,
+        "severity": incident.severity.value,
         "metric": rule.metric,
         "comparison": rule.comparison,
         "threshold": rule.threshold,
         "since": incident.opened_at.isoformat(),
         "until": incident.closed_at.isoformat() if incident.closed_at else None,
         "value": sample.value if sample else None,
+        "label": sample.label if sample else None,
         "low": sample.low if sample else None,
         "high": sample.high if sample else None,
         "size": sample.size if sample else None,
@@ -85,17 +88,23 @@ def message_without_rule(incident: Incident, reason: Reason, *, link: str | None
     return Message(title, "\n".join(lines), fields)
 
 
-def dedup_key(incident: Incident) -> str:
-    """The same for every message of an incident, so that a receiver sees one, whatever is sent twice."""
-    return f"marketing-automation/{incident.rule}/{incident.kind.value}/{incident.incident_id}"
+def dedup_key(incident: Incident, installation: str) -> str:
+    """The same for every message of an incident, so that a receiver sees one, whatever is sent twice.
+
+    installation: which one it is of, since two may tell one receiver. The time: incidents are numbered anew after a
+    backup has been restored.
+    """
+    opened = f"{incident.opened_at:%Y%m%dT%H%M%S}"
+    return f"{installation}/{incident.rule}/{incident.kind.value}/{incident.incident_id}/{opened}"
 
 
 def _measured(rule: Rule, sample: Sample) -> list[str]:
     if sample.error is not None:
         return [f"{rule.metric}: could not be measured at {_time(sample.at)}: {sample.error}"]
     if sample.value is None:
-        return [f"{rule.metric}: no value at {_time(sample.at)}"]
-    told = f"{rule.metric}: {sample.value:.6g}"
+        why = f": {sample.label}" if sample.label else ""
+        return [f"{rule.metric}: no value at {_time(sample.at)}{why}"]
+    told = f"{rule.metric}: {sample.value:.6g}" + (f" ({sample.label})" if sample.label else "")
     if sample.low is not None and sample.high is not None:
         told += f" (95 % interval {sample.low:.6g} to {sample.high:.6g})"
     told += f" at {_time(sample.at)}"

@@ -9,15 +9,12 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.metric_samples import add_samples
-from orchestration.warehouse.metric_sources import METRICS, UP, measure
+from orchestration.warehouse.metric_sources import METRICS, SAMPLE_LIMIT_MS, UP, measure
 
 from .alerting import FILE, Alerting
 from .check import APPLICATION, NOWHERE, Links, Look, look, store
 from .delivery import Patience, Sent, deliver
 from .sender import Sender
-
-# One slow figure must not cost the minute's others.
-SAMPLE_LIMIT_MS = 5000
 
 
 @dataclass(frozen=True)

@@ -85,17 +85,25 @@ def is_silenced(rule: str, silences: Iterable[Silence], now: datetime) -> bool:
 
 
 def is_inhibited(rule: Rule, opened: Mapping[str, Sequence[Incident]]) -> bool:
-    """Whether another rule explains what this one sees: one of inhibited_by has an open incident.
+    """Whether another rule explains what this one sees: one of inhibited_by fires. One that cannot be judged explains
+    nothing.
 
     opened: rule -> its open incidents.
     """
-    return any(opened.get(other) for other in rule.inhibited_by)
+    return any(incident.kind is Kind.THRESHOLD for other in rule.inhibited_by for incident in opened.get(other, ()))
 
 
-def channels_of(rule: Rule, contacts: Mapping[str, Contact]) -> tuple[str, ...]:
-    """Where a rule's messages go: its own channels, its owner's, and those of the team that its action is to tell."""
-    people = (contacts.get(rule.owner, Contact()), contacts.get(TEAMS.get(rule.action, ""), Contact()))
-    return tuple(dict.fromkeys((*rule.channels, *(channel for one in people for channel in one.channels))))
+def channels_of(rule: Rule, kind: Kind, contacts: Mapping[str, Contact]) -> tuple[str, ...]:
+    """Where a rule's messages go: its own channels, its owner's, and those of the team that its action is to tell.
+
+    That it cannot be judged is told on no_data_channels, and sets nothing going.
+    """
+    own, people = rule.channels, [contacts.get(rule.owner, Contact())]
+    if kind is Kind.DATA:
+        own = rule.no_data_channels or rule.channels
+    else:
+        people.append(contacts.get(TEAMS.get(rule.action, ""), Contact()))
+    return tuple(dict.fromkeys((*own, *(channel for one in people for channel in one.channels))))
 
 
 def told_now(
@@ -106,7 +114,7 @@ def told_now(
     One message at a time: what else is due comes with the next look. Of one that was over before anybody looked, the
     beginning is told as well.
     """
-    channels = channels_of(rule, contacts)
+    channels = channels_of(rule, incident.kind, contacts)
     if incident.told_at is None:
         return None if is_muted else Told(incident, OPENING[incident.kind], channels)
     if incident.closed_at is not None:
@@ -114,7 +122,9 @@ def told_now(
     if is_muted or incident.acknowledged_at is not None:
         return None
     first, escalation = incident.first_told_at or incident.told_at, contacts.get(rule.owner, Contact()).escalation
-    escalates = rule.escalate_after is not None and escalation and incident.escalated_at is None
+    # That something cannot be judged gets nobody up, unless the rule says that it is as grave.
+    is_grave = incident.kind is Kind.THRESHOLD or incident.severity is Severity.CRITICAL
+    escalates = rule.escalate_after is not None and escalation and incident.escalated_at is None and is_grave
     if escalates and now - first >= rule.escalate_after:
         return Told(incident, Reason.ESCALATION, escalation)
     if rule.repeat_every is not None and now - incident.told_at >= rule.repeat_every:

@@ -89,10 +89,11 @@ class Rule(BaseModel):
     value must reach for it to be over (default: the threshold itself), for keep_firing without a break.
     by_interval: the whole interval of a sample must be beyond the threshold, not only its value; a sample without one
     says too little. min_sample, min_maturity: below them a sample says too little as well.
-    no_data_after: how long samples may say nothing before that is told; null: for ever. stale_after: how old the
-    newest one may be; null: any age. inhibited_by: rules, of which one that has fired, or has lost its data, keeps
-    this one from telling. repeat_every: told again while it fires. escalate_after: to the owner's escalation, when
-    nobody acknowledged it by then.
+    no_data_after: how long samples may say nothing before that is told, once one of them has said something; null: for
+    ever. stale_after: how old the newest one may be; null: any age. no_data_severity, no_data_channels: of that
+    message (default of the channels: the rule's). inhibited_by: rules, of which one that fires keeps this one from
+    telling. repeat_every: told again while it fires. escalate_after: to the owner's escalation, when nobody
+    acknowledged it by then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,13 +111,15 @@ class Rule(BaseModel):
     min_maturity: Annotated[Number, Field(ge=0, le=1)] = 0.0
     no_data_after: Duration | None = None
     stale_after: Duration | None = None
+    no_data_severity: Severity = Severity.WARNING
+    no_data_channels: tuple[Name, ...] = ()
     severity: Severity
     channels: tuple[Name, ...] = Field(min_length=1)
     action: Action | None = None
     owner: Text
     runbook: Text
     inhibited_by: tuple[Name, ...] = ()
-    repeat_every: Duration | None = None
+    repeat_every: Annotated[Duration, Field(ge=timedelta(minutes=1))] | None = None
     escalate_after: Duration | None = None
 
     @property
@@ -170,7 +173,8 @@ def parse_rules(
             rules.append(Rule.model_validate(entry, context={"policy": policy}))
         except ValidationError as error:
             faults += [_fault(where, problem) for problem in error.errors()]
-    faults += _references(rules, metrics, channels, owners)
+    known = {str(entry["name"]) for entry in given if isinstance(entry, dict) and "name" in entry}
+    faults += _references(rules, known, metrics, channels, owners)
     if faults:
         raise RulesError("\n".join(faults))
     return tuple(rules)
@@ -200,8 +204,9 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def _references(
-    rules: list[Rule], metrics: frozenset[str], channels: frozenset[str], owners: frozenset[str]
+    rules: list[Rule], known: set[str], metrics: frozenset[str], channels: frozenset[str], owners: frozenset[str]
 ) -> Iterator[str]:
+    """known: names of all rules of the file, malformed ones too: one fault is one line."""
     names = [rule.name for rule in rules]
     for rule in rules:
         where = f"rule {rule.name}"
@@ -209,13 +214,14 @@ def _references(
             yield f"{where}: name: found it {names.count(rule.name)} times, expected one rule of a name"
         if rule.metric not in metrics:
             yield f"{where}: metric: found {rule.metric!r}, expected one of {', '.join(sorted(metrics))}"
-        for channel in rule.channels:
-            if channel not in channels:
-                yield f"{where}: channels: found {channel!r}, expected one of {', '.join(sorted(channels))}"
+        for field, named in (("channels", rule.channels), ("no_data_channels", rule.no_data_channels)):
+            for channel in named:
+                if channel not in channels:
+                    yield f"{where}: {field}: found {channel!r}, expected one of {', '.join(sorted(channels))}"
         if rule.owner not in owners:
             yield f"{where}: owner: found {rule.owner!r}, expected one of {', '.join(sorted(owners))}"
         for other in rule.inhibited_by:
-            if other not in names:
+            if other not in known:
                 yield f"{where}: inhibited_by: found {other!r}, expected the name of another rule"
     try:
         TopologicalSorter({rule.name: rule.inhibited_by for rule in rules}).prepare()

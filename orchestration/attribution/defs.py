@@ -104,7 +104,7 @@ def _recalibrate_job(warehouse: Warehouse, policy: Policy) -> dg.JobDefinition:
             }
         )
 
-    @dg.job(name=RECALIBRATE, executor_def=dg.in_process_executor)
+    @dg.job(name=RECALIBRATE, executor_def=dg.in_process_executor, tags={"marketing/long": "recalibrate"})
     def recalibrate_job() -> None:
         """Look for a calibration that attributes better than the one in force; the next refresh credits by it."""
         recalibrate_attribution()

@@ -46,6 +46,7 @@ def monitor(
 ) -> None:
     """Take a sample of every metric each minute, until Ctrl-C: part of `marketing up`."""
     from orchestration.alerts.monitor import monitor as run
+    from orchestration.alerts.outage import outage_teller
 
     installation, stop = Installation.load(), Event()
     if only_check:
@@ -56,7 +57,11 @@ def monitor(
         raise typer.Exit(0 if fresh else FAILED)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_received: stop.set())
-    run(installation.warehouse, installation.policy, stop, tell)
+    teller = outage_teller(_alerting(installation))
+    if not installation.settings.marketing_automation_enabled:
+        run(installation.warehouse, installation.policy, stop, tell)
+        return
+    run(installation.warehouse, installation.policy, stop, tell, tell_outage=teller)
 
 
 @app.command("check")

@@ -41,6 +41,7 @@ def ingest_definitions(
         INGEST_LANDING,
         # The checks of these assets belong to the refresh: here they would open a build.
         selection=dg.AssetSelection.assets(feeds).without_checks(),
+        tags={"marketing/long": "ingest"},
         description="Load every file that waits in the landing folder.",
     )
     return dg.Definitions(assets=[feeds], jobs=[job], sensors=[_landing_sensor(warehouse, landing, job, may_ask)])

@@ -49,6 +49,7 @@ def transform_definitions(
     refresh = dg.define_asset_job(
         REFRESH,
         selection=dg.AssetSelection.assets(models, fitted, marts) | others,
+        tags={"marketing/long": "refresh"},
         description="Judge the new loads, build and test the models, audit them, publish the marts.",
     )
     return dg.Definitions(

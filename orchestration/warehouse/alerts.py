@@ -44,16 +44,21 @@ class ClaimedMessage(NewMessage):
     created_at: datetime
 
 
+def installation(connection: psycopg.Connection) -> str:
+    """What this warehouse is known by to those who hear from several."""
+    return str(connection.execute("select installation_id from ops.installation").fetchone()[0])
+
+
 def only_one_stores(connection: psycopg.Connection) -> None:
     """Wait for others who store, and keep them out until this transaction ends."""
     lock_in_transaction(connection, ALERTS)
 
 
 def standing(connection: psycopg.Connection, rule: str) -> dict[str, Any]:
-    """is_firing, fired_at, settled_at, data, data_since of a rule; nothing for one never stored."""
+    """is_firing, fired_at, settled_at, data, data_since, decided_at of a rule; nothing for one never stored."""
     found = _rows(
         connection,
-        "select is_firing, fired_at, settled_at, data, data_since from ops.alert_states where rule = %s",
+        "select is_firing, fired_at, settled_at, data, data_since, decided_at from ops.alert_states where rule = %s",
         [rule],
     )
     return found[0] if found else {}
@@ -63,14 +68,17 @@ def save_standing(connection: psycopg.Connection, rule: str, standing: dict[str,
     """Store what a rule stands at."""
     connection.execute(
         """
-        insert into ops.alert_states (rule, is_firing, fired_at, settled_at, data, data_since)
-        values (%(rule)s, %(is_firing)s, %(fired_at)s, %(settled_at)s, %(data)s, %(data_since)s)
+        insert into ops.alert_states (rule, is_firing, fired_at, settled_at, data, data_since, decided_at)
+        values (
+            %(rule)s, %(is_firing)s, %(fired_at)s, %(settled_at)s, %(data)s, %(data_since)s, %(decided_at)s
+        )
         on conflict (rule) do update set
             is_firing = excluded.is_firing,
             fired_at = excluded.fired_at,
             settled_at = excluded.settled_at,
             data = excluded.data,
             data_since = excluded.data_since,
+            decided_at = excluded.decided_at,
             updated_at = clock_timestamp()
         """,
         standing | {"rule": rule},
@@ -159,7 +167,7 @@ def forward(connection: psycopg.Connection, message: NewMessage, now: datetime) 
             (incident_id, reason, channel, dedup_key, severity, is_over, title, body, fields, due_at)
         values (
             %(incident_id)s, %(reason)s, %(channel)s, %(dedup_key)s, %(severity)s, %(is_over)s, %(title)s, %(body)s,
-            %(fields)s, %(now)s
+            %(fields)s, least(%(now)s, clock_timestamp())
         )
         """,
         message.__dict__ | {"fields": Jsonb(message.fields), "now": now},

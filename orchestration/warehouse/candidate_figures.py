@@ -263,7 +263,7 @@ BOUNDS = {
     "success_criteria": """
         select
             count(*) as rows,
-            count(*) filter (where value is not null and evidence is null) as without_evidence,
+            count(*) filter (where criteria.value is not null and criteria.evidence is null) as without_evidence,
             count(*) filter (
                 where scorecard.metric is not null and criteria.value is distinct from scorecard.value
             ) as off_scorecard

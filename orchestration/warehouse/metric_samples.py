@@ -22,11 +22,11 @@ RESOLUTIONS = {
 FINE = ("1m", "5m")
 
 ADD = """
-insert into ops.metric_samples (metric, sampled_at, value, low, high, size, maturity, error, run_id)
-select metric, sampled_at, value, low, high, size, maturity, error, run_id
+insert into ops.metric_samples (metric, sampled_at, value, low, high, size, maturity, error, run_id, label)
+select metric, sampled_at, value, low, high, size, maturity, error, run_id, label
 from jsonb_to_recordset(%s) as given (
     metric text, sampled_at timestamptz, value float8, low float8, high float8, size bigint, maturity float8,
-    error text, run_id text
+    error text, run_id text, label text
 )
 on conflict (metric, sampled_at) do nothing
 returning metric, sampled_at
@@ -84,8 +84,8 @@ where excluded.samples + excluded.without_value >= metric_rollups.samples + metr
 
 
 def add_samples(connection: psycopg.Connection, samples: Sequence[Sample]) -> int:
-    """Store samples (metric, sampled_at, and what there is of value, low, high, size, maturity, error, run_id) and
-    their rollups, in one transaction; returns how many are new. A second one of a metric and time is the first one's.
+    """Store samples (metric, sampled_at, and what there is of value, low, high, size, maturity, error, run_id, label)
+    and their rollups, in one transaction; returns how many are new. A second one of a metric and time is the first's.
     """
     given = [sample | {"sampled_at": sample["sampled_at"].isoformat()} for sample in samples]
     with connection.transaction():
@@ -105,12 +105,12 @@ def add_samples(connection: psycopg.Connection, samples: Sequence[Sample]) -> in
 
 
 def samples(connection: psycopg.Connection, metric: str, since: datetime, until: datetime) -> list[Sample]:
-    """at, value, low, high, size, maturity, error, run_id of a metric's samples, in order of time: those since then,
-    and the last one before, since what was known then holds until the next."""
+    """at, value, low, high, size, maturity, error, run_id, label of a metric's samples, in order of time: those since
+    then, and the last one before, since what was known then holds until the next."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             """
-            select sampled_at as at, value, low, high, size, maturity, error, run_id
+            select sampled_at as at, value, low, high, size, maturity, error, run_id, label
             from ops.metric_samples
             where
                 metric = %(metric)s

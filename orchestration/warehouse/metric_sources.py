@@ -30,23 +30,46 @@ left join lateral (
 ) as latest on true
 where scorecard.metric = %(headline)s
 """
-ACCURACY = """
-select
-    case when status <> 'no_data' then accuracy::float8 end as value,
-    accuracy_low::float8 as low, accuracy_high::float8 as high, conversions as size
+OF_ACCURACY = """
 from marts.attribution_accuracy
 where
     is_latest and attribution_model = 'data_driven' and truth_method = 'survey'
     and calibration_id = ops.calibration_in_force()
 """
-INTEGRATION = "select value::float8 as value, events as size from marts.integration_health where integration = %(of)s"
+ACCURACY = f"""
+select
+    case when status <> 'no_data' then accuracy::float8 end as value,
+    accuracy_low::float8 as low, accuracy_high::float8 as high, conversions as size
+{OF_ACCURACY}
+"""
+# The mart's word: below the floor, and below what chance allows.
+DRIFT = f"""
+select
+    case status when 'drift' then 1.0 when 'ok' then 0.0 end::float8 as value,
+    conversions as size,
+    'accuracy ' || round(accuracy, 3)::text || ', of a perfect model by chance ' || round(drift_line, 3)::text as label
+{OF_ACCURACY}
+"""
+INTEGRATION = """
+select value::float8 as value, expected as size from marts.integration_health where integration = %(of)s
+"""
 SILENT = """
-select max(heartbeat_age_minutes)::float8 as value
+select
+    heartbeat_age_minutes::float8 as value,
+    integration || coalesce(', last heard of at ' || to_char(heartbeat_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), '')
+        as label
 from marts.integration_health
 where integration <> 'dashboard'
+order by heartbeat_age_minutes desc nulls last
+limit 1
 """
+# Those of which a rule of their own tells: conversion_rate_drop, ai_generation_failure.
 CRITICAL = """
-select count(*) filter (where status = 'critical')::float8 as value, count(*) as size from marts.system_health
+select
+    count(*) filter (where status = 'critical')::float8 as value, count(*) as size,
+    string_agg(component, ', ' order by component) filter (where status = 'critical') as label
+from marts.system_health
+where component not in ('campaign_conversion', 'ai_content')
 """
 MARTS_AGE = """
 select
@@ -57,33 +80,71 @@ where status = 'published'
 order by build_id desc
 limit 1
 """
-FEED_AGE = """
-select extract(epoch from %(now)s - min(latest.finished_at))::float8 / 3600 as value
-from (
-    select max(finished_at) as finished_at from raw.loads where status in ('loaded', 'accepted', 'held') group by feed
-) as latest
+# How long ago each feed last came, over what is allowed: raw_max_age_hours, or half again as long as nine in ten of its
+# pauses of late, since some come once a week. Of a feed that came once nobody knows when it should come again. A held
+# load has come, but nobody sees it.
+FEEDS = """
+with loads as (
+    select
+        feed, finished_at,
+        finished_at - lag(finished_at) over (partition by feed order by finished_at) as pause,
+        row_number() over (partition by feed order by finished_at desc) as age
+    from raw.loads
+    where status in ('loaded', 'accepted') and feed = any(%(feeds)s)
+),
+feeds as (
+    select
+        feed,
+        extract(epoch from %(now)s - max(finished_at))::float8 / 3600 as hours,
+        greatest(
+            %(raw_max_age_hours)s,
+            1.5 * extract(
+                epoch from percentile_disc(0.9) within group (order by pause) filter (where age <= %(history_loads)s)
+            )::float8 / 3600
+        ) as allowed
+    from loads
+    group by feed
+    having count(pause) > 0
+)
+select
+    hours / allowed as value,
+    feed || ': ' || round(hours)::text || ' hours ago, allowed are ' || round(allowed)::text as label
+from feeds
+order by value desc
+limit 1
 """
 FAILED_RUNS = """
-select count(*)::float8 as value, (array_agg(run_id order by failed_at desc))[1] as run_id
+select
+    count(*)::float8 as value, (array_agg(run_id order by failed_at desc))[1] as run_id,
+    string_agg(distinct job_name, ', ') as label
 from ops.run_failures
-where failed_at > %(now)s - interval '1 day' and failed_at <= %(now)s
+where failed_at > %(now)s - make_interval(mins => %(failed_runs_minutes)s) and failed_at <= %(now)s
 """
 # Checks, or models, by which the latest build that ended came to nothing.
 FAILED_CHECKS = """
 select
     case when status = 'failed' then jsonb_array_length(coalesce(figures -> 'failed', '[]')) else 0 end as value,
-    run_id
+    run_id,
+    case
+        when status = 'failed'
+            then (
+                select string_agg(failed, ', ')
+                from jsonb_array_elements_text(coalesce(figures -> 'failed', '[]')) as failed
+            )
+    end as label
 from ops.builds
 where status in ('published', 'failed')
 order by build_id desc
 limit 1
 """
-HELD_LOADS = "select count(*)::float8 as value from raw.loads where status = 'held'"
+HELD_LOADS = """
+select count(*)::float8 as value, string_agg(distinct feed, ', ') as label from raw.loads where status = 'held'
+"""
 DEAD_MESSAGES = """
 select count(*)::float8 as value
 from ops.alert_outbox
 -- A dead message's due_at is when it died.
-where status = 'dead' and due_at > %(now)s - interval '1 day'
+where status = 'dead' and due_at > %(now)s - make_interval(hours => %(metric_max_age_hours)s)
 """
 # Minutes, of all that have passed whole, in which the warehouse answered: one without a sample counts as down.
 ANSWERED = """
@@ -108,9 +169,12 @@ left join ops.metric_rollups as minutes
 group by span.at, span.minutes
 """
 SLOWEST = """
-select percentile_disc(0.99) within group (order by value) as value, count(*) as size
+select percentile_disc(0.99) within group (order by value) as value, count(*) as size, metric as label
 from ops.metric_samples
-where metric = any(%(operations)s) and sampled_at > %(now)s - interval '1 day' and sampled_at <= %(now)s
+where
+    metric = any(%(operations)s)
+    and sampled_at > %(now)s - make_interval(hours => %(metric_max_age_hours)s)
+    and sampled_at <= %(now)s
 group by metric
 having count(value) > 0
 order by value desc
@@ -126,14 +190,27 @@ def measure(connection: psycopg.Connection, now: datetime, metric: str, policy: 
     source = METRICS[metric]
     if source is None:
         return None
+    given = policy.model_dump() | {"now": now}
     try:
-        sample = source(connection, policy.model_dump() | {"now": now})
+        late = _late_source(connection, given, metric)
+        sample = source(connection, given) if late is None else {"label": f"computed from a feed that is late: {late}"}
+    except psycopg.errors.QueryCanceled:
+        # The slowest are not to be left out of what is told of slowness.
+        sample = {"value": float(SAMPLE_LIMIT_MS)} if metric in OPERATIONS else {"error": "took too long"}
     except psycopg.Error as error:
         # Not its text, which alerts would carry to wherever they go: it may quote what somebody wrote.
         sample = {"error": f"{type(error).__name__} ({error.sqlstate or 'no connection'})"}
+    if metric == UP and sample is not None and "value" not in sample:
+        sample = {"value": 0.0, "label": sample["error"]}
     if sample is not None and not all(isfinite(sample.get(name) or 0) for name in ("value", "low", "high")):
         sample = {"error": "not a finite number"}
     return None if sample is None else sample | {"metric": metric, "sampled_at": now}
+
+
+def _late_source(connection: psycopg.Connection, given: dict[str, Any], metric: str) -> str | None:
+    """The latest of the feeds that a metric is computed from, where it is too late to say anything of now."""
+    found = _one(connection, FEEDS, given | {"feeds": list(SOURCES[metric])}) if metric in SOURCES else None
+    return found["label"] if found is not None and found["value"] > 1 else None
 
 
 def _of_mart(mart: str, query: str, **of: str) -> Query:
@@ -166,6 +243,12 @@ def _milliseconds(mart: str, query: str) -> Query:
     return read
 
 
+def _late_feeds(connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
+    feeds = connection.execute("select array_agg(distinct feed) from raw.loads").fetchone()[0]
+    found = _one(connection, FEEDS, given | {"feeds": feeds or []})
+    return None if found is None or found["value"] is None else found
+
+
 def _up(connection: psycopg.Connection, _given: dict[str, Any]) -> Sample:
     """1 when readers get their answer; that the warehouse answers at all is shown by the sample being there."""
     if is_published(connection, "scorecard"):
@@ -196,6 +279,29 @@ def _one(connection: psycopg.Connection, query: str, given: dict[str, Any]) -> S
 
 
 UP = "engine_up"
+# One slow figure must not cost the minute's others.
+SAMPLE_LIMIT_MS = 5000
+CAMPAIGN_FEEDS = ("campaign_events", "conversions", "users")
+VIRAL_FEEDS = ("users", "viral_actions")
+ATTRIBUTION_FEEDS = ("touchpoints", "conversions", "attribution_truth")
+# What a number is computed from: nothing is said of it while one of these is late.
+SOURCES = {
+    "viral_coefficient": VIRAL_FEEDS,
+    "campaign_conversion_rate": CAMPAIGN_FEEDS,
+    "recent_campaign_conversion_rate": CAMPAIGN_FEEDS,
+    "attribution_accuracy": ATTRIBUTION_FEEDS,
+    "attribution_drift": ATTRIBUTION_FEEDS,
+    **dict.fromkeys(
+        (
+            "dashboard_heartbeat_minutes",
+            "viral_sync_rate",
+            "success_trigger_accuracy",
+            "offline_queue_depth",
+            "integration_silent_minutes",
+        ),
+        ("integration_events",),
+    ),
+}
 # What a reader waits for, of which the service level speaks.
 OPERATIONS = ("viral_coefficient_now_ms", "scorecard_ms")
 # None: whoever knows stores the samples.
@@ -210,8 +316,9 @@ METRICS: dict[str, Query | None] = {
     "campaign_conversion_rate": _of_mart("scorecard", HEADLINE, headline="campaign_conversion_rate"),
     "recent_campaign_conversion_rate": _of_mart("scorecard", HEADLINE, headline="recent_campaign_conversion_rate"),
     "attribution_accuracy": _of_mart("attribution_accuracy", ACCURACY),
+    "attribution_drift": _of_mart("attribution_accuracy", DRIFT),
     "marts_age_minutes": _of_ops(MARTS_AGE),
-    "feed_age_hours": _of_ops(FEED_AGE),
+    "feed_lateness": _late_feeds,
     "failed_runs": _of_ops(FAILED_RUNS),
     "failed_checks": _of_ops(FAILED_CHECKS),
     "held_loads": _of_ops(HELD_LOADS),

@@ -53,7 +53,7 @@ def test_a_change_asks_for_one_run_which_tells_it(failing: Warehouse):
     assert asked(definitions).tags["marketing/reason"] == "run_failed"
     assert definitions.resolve_job_def(JOB).execute_in_process().success
     (line,) = (failing.home / "alerts" / "alerts.jsonl").read_text().splitlines()
-    assert json.loads(line)["title"] == "warning: A run has failed within the last day"
+    assert json.loads(line)["title"] == "warning: A run has failed"
     assert "more: http://127.0.0.1:3000/runs/a" in json.loads(line)["text"]
     assert asked(definitions).skip_message == "nothing has changed"
 

@@ -39,6 +39,8 @@ class Deliveries:
                 earlier = self.first_delivered_at.get((campaign_id, recipient), at)
                 self.first_delivered_at[campaign_id, recipient] = min(at, earlier)
         self._converted_at = _conversion_times_by_address(feeds, as_of, fingerprint, address_key)
+        conversions = visible_events(feeds, "conversions", as_of)
+        self.seen_at = max((instant(record["occurred_at"]) for record in conversions), default=None)
 
     def has_matured(self, delivered_at: datetime) -> bool:
         """Whether the conversion window after a first delivery is over at as_of."""
@@ -68,11 +70,12 @@ class Deliveries:
         return found
 
     def young(self, longest: timedelta) -> dict[str, list[tuple[timedelta, bool]]]:
-        """campaign_id -> (age, whether converted by now) of recipients first delivered to less than `longest` ago."""
+        """campaign_id -> (age, whether converted by now) of recipients first delivered to less than `longest` before
+        the latest conversion that is known; the age is up to that."""
         found: dict[str, list[tuple[timedelta, bool]]] = defaultdict(list)
         for (campaign_id, recipient), at in self.first_delivered_at.items():
-            if at > self._as_of - longest:
-                found[campaign_id].append((self._as_of - at, self.converted(recipient, at)))
+            if self.seen_at is not None and self.seen_at - longest < at <= self.seen_at:
+                found[campaign_id].append((self.seen_at - at, self.converted(recipient, at)))
         return found
 
     def _first_conversion(self, recipient: str, delivered_at: datetime) -> datetime:

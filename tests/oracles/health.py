@@ -34,11 +34,12 @@ FROM_SCORECARD = (
 @dataclass(frozen=True)
 class Service:
     """What the engine knew of itself when a build began. samples: (metric, time, value, low, high, size), in any order.
-    incidents: (severity, opened, closed)."""
+    incidents: (severity, opened, closed). seen_up: minutes in which it was looked at."""
 
     began_at: datetime
     samples: Sequence[tuple[str, datetime, float | None, float | None, float | None, int | None]] = ()
     incidents: Sequence[tuple[str, datetime, datetime | None]] = ()
+    seen_up: Sequence[datetime] = ()
     _none: tuple = field(default=(None, None, None, None, None), repr=False)
 
     def newest(self, metric: str, policy: Policy) -> tuple[Any, ...]:
@@ -52,21 +53,24 @@ def integration_health(feeds: Feeds, as_of: datetime, policy: Policy) -> list[Ro
     """A row per neighbour: its signs of life, and whether its work got done in the days before as_of."""
     events = visible_events(feeds, "integration_events", as_of)
     since = as_of - span(policy, "integration_days")
+    seen_at = max((instant(event["occurred_at"]) for event in events), default=as_of)
     rows = []
     for integration, (measure, event_type, comparison, target_name) in MEASURES.items():
         own = [event for event in events if event["integration"] == integration]
         beats = [event for event in own if event["event_type"] == "heartbeat"]
         good = [instant(event["occurred_at"]) for event in beats if event["status"] == "ok"]
         last = max(good, default=None)
-        age = None if last is None else ratio((as_of - last) // MICROSECOND, MINUTE_US)
+        age = None if last is None else ratio((seen_at - last) // MICROSECOND, MINUTE_US)
         recent = [event for event in own if event["event_type"] == event_type and instant(event["occurred_at"]) > since]
-        value = age if measure == "heartbeat_age_minutes" else _work(measure, recent)
+        value, expected = (age, None) if measure == "heartbeat_age_minutes" else _work(measure, recent)
         target = ratio(number(policy, target_name), 1)
         is_late = age is not None and age > number(policy, "integration_heartbeat_max_minutes")
-        if is_late or (beats and not good) or _judged(value, comparison, target) == "missed":
+        is_few = expected is not None and expected < number(policy, "integration_min_expected")
+        misses = _judged(value, comparison, target) == "missed" and not is_few
+        if is_late or (beats and not good) or misses:
             status = "failing"
         else:
-            status = "no_data" if last is None or value is None else "healthy"
+            status = "no_data" if last is None or value is None or is_few else "healthy"
         rows.append(
             {
                 "integration": integration,
@@ -77,6 +81,7 @@ def integration_health(feeds: Feeds, as_of: datetime, policy: Policy) -> list[Ro
                 "value": value,
                 "target": target,
                 "comparison": comparison,
+                "expected": expected,
                 "events": len(recent),
                 "failed": sum(event["status"] == "failed" for event in recent),
                 "as_of": as_of,
@@ -85,11 +90,12 @@ def integration_health(feeds: Feeds, as_of: datetime, policy: Policy) -> list[Ro
     return rows
 
 
-def _work(measure: str, events: Sequence[Record]) -> Decimal | None:
+def _work(measure: str, events: Sequence[Record]) -> tuple[Decimal | None, int | None]:
+    """(value, how much was expected)."""
     if measure == "queue_depth":
         told = [event for event in events if event.get("queue_depth") is not None]
         last = max(told, key=lambda event: (instant(event["occurred_at"]), event["event_id"]), default=None)
-        return None if last is None else ratio(last["queue_depth"], 1)
+        return (None if last is None else ratio(last["queue_depth"], 1)), None
     pairs = []
     for event in events:
         came = event.get("actual")
@@ -99,9 +105,9 @@ def _work(measure: str, events: Sequence[Record]) -> Decimal | None:
             pairs.append((event["expected"], came))
     expected = sum(due for due, _came in pairs)
     if measure == "sync_rate":
-        return ratio(sum(min(due, came) for due, came in pairs), expected)
+        return ratio(sum(min(due, came) for due, came in pairs), expected), expected
     accuracy = ratio(expected - sum(abs(due - came) for due, came in pairs), expected)
-    return None if accuracy is None else max(accuracy, ratio(0, 1))
+    return (None if accuracy is None else max(accuracy, ratio(0, 1))), expected
 
 
 def success_criteria(
@@ -120,14 +126,15 @@ def success_criteria(
         )
         for metric in FROM_SCORECARD
     ]
-    uptime_days = int(number(policy, "uptime_days"))
-    for criterion, metric, comparison, target, least, days in (
-        ("response_time_p99_ms", "operations_p99_ms", "<", "performance_threshold_ms", 1, 1),
-        ("uptime", "uptime", ">=", "uptime_target", number(policy, "error_budget_burn_minutes"), uptime_days),
+    hours_old = timedelta(hours=int(number(policy, "metric_max_age_hours")))
+    for criterion, metric, comparison, target, least in (
+        ("response_time_p99_ms", "operations_p99_ms", "<", "performance_threshold_ms", "operations_min_sample"),
+        ("uptime", "uptime", ">=", "uptime_target", "error_budget_burn_minutes"),
     ):
         at, value, _low, _high, size = service.newest(metric, policy)
-        known = value is not None and (size or 0) >= least
-        period = _days(at - timedelta(days=days), at) if known else (None, None)
+        known = value is not None and (size or 0) >= number(policy, least)
+        covered = timedelta(minutes=size) if metric == "uptime" and known else hours_old
+        period = _days(at - covered, at) if known else (None, None)
         found = _exactly(value) if known else None
         rows.append(_criterion(criterion, found, comparison, number(policy, target), period, as_of))
     hours = int(number(policy, "critical_free_hours"))
@@ -137,8 +144,8 @@ def success_criteria(
         for severity, opened, closed in service.incidents
         if severity == "critical"
     )
-    watched = service.newest("uptime", policy)[4] or 0
-    known = critical or watched >= 60 * hours
+    watched = {at.replace(second=0, microsecond=0) for at in service.seen_up if since <= at < service.began_at}
+    known = critical or len(watched) >= 60 * hours * number(policy, "critical_free_min_watched")
     period = _days(since, service.began_at) if known else (None, None)
     rows.append(
         _criterion("critical_incidents", ratio(critical, 1) if known else None, "<=", Fraction(0), period, as_of)
@@ -173,22 +180,28 @@ def system_health(
         ("viral_coefficient", "viral_coefficient", (number(policy, "viral_coefficient_target"), None)),
     ):
         goal = goals[metric]
-        rows.append(_component(component, goal["value"], ">", bounds, goal["low"], goal["high"], goal["users"], as_of))
+        rows.append(
+            _component(
+                component, goal["value"], ">", bounds, goal["low"], goal["high"], goal["users"], as_of, by_interval=True
+            )
+        )
     row = accuracy or {"accuracy_low": None, "accuracy_high": None, "conversions": None}
     bounds = number(policy, "attribution_accuracy_target"), number(policy, "attribution_accuracy_floor")
     value = goals["attribution_accuracy"]["value"]
     interval = _wide(row["accuracy_low"]), _wide(row["accuracy_high"])
-    rows.append(_component("attribution", value, ">=", bounds, *interval, row["conversions"], as_of))
+    rows.append(_component("attribution", value, ">=", bounds, *interval, row["conversions"], as_of, by_interval=True))
     heard = [row["status"] for row in integrations if row["status"] != "no_data"]
     passing = ratio(heard.count("healthy"), 1) if heard else None
-    bounds = Fraction(len(heard)), Fraction(1)
+    bounds = Fraction(len(heard)), Fraction(1) if len(heard) > 1 else None
     rows.append(_component("integrations", passing, ">=", bounds, None, None, len(heard), as_of))
-    for component, metric, comparison, healthy_at, critical_at in (
-        ("ai_content", "ai_success_rate", ">=", "ai_success_target", "ai_success_floor"),
-        ("response_time", "operations_p99_ms", "<", "performance_threshold_ms", None),
-        ("uptime", "uptime", ">=", "uptime_target", None),
+    for component, metric, comparison, healthy_at, critical_at, least in (
+        ("ai_content", "ai_success_rate", ">=", "ai_success_target", "ai_success_floor", None),
+        ("response_time", "operations_p99_ms", "<", "performance_threshold_ms", None, "operations_min_sample"),
+        ("uptime", "uptime", ">=", "uptime_target", None, "error_budget_burn_minutes"),
     ):
         _at, value, low, high, size = service.newest(metric, policy)
+        if least is not None and (size or 0) < number(policy, least):
+            value = None
         bounds = number(policy, healthy_at), None if critical_at is None else number(policy, critical_at)
         found, *interval = (_exactly(one) for one in (value, low, high))
         rows.append(_component(component, found, comparison, bounds, *interval, size, as_of))
@@ -224,7 +237,10 @@ def _component(
     high: Decimal | None,
     size: int | None,
     as_of: datetime,
+    *,
+    by_interval: bool = False,
 ) -> Row:
+    """by_interval: without one nothing is said to be critical."""
     healthy_at, critical_at = bounds
     status = "no_data"
     if value is not None:
@@ -232,7 +248,8 @@ def _component(
         if _judged(best, comparison, healthy_at) == "met":
             status = "healthy"
         else:
-            status = "critical" if critical_at is not None and best < critical_at else "degraded"
+            is_sure = not by_interval or high is not None
+            status = "critical" if critical_at is not None and best < critical_at and is_sure else "degraded"
     return {
         "component": component,
         "status": status,

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
 from tests.oracles.attribution import UNATTRIBUTED, Row
@@ -99,27 +99,44 @@ def _campaign_conversion_rate(deliveries: Deliveries, as_of: datetime, policy: P
 
 
 def _rate_interval(campaigns: Sequence[tuple[int, int]], least: int) -> tuple[Decimal | None, Decimal | None]:
-    """95 % interval of a pooled rate, campaigns (converted, recipients) being drawn from like ones: a residual each."""
+    """95 % interval of a pooled rate, campaigns (converted, recipients) being drawn: by how it moves without each."""
     if len(campaigns) < least:
         return None, None
+    converted = sum(own for own, _matured in campaigns)
+    recipients = sum(matured for _converted, matured in campaigns)
+    rate = Fraction(converted, recipients)
+    moved = [Fraction(converted - own, recipients - matured) - rate for own, matured in campaigns]
+    variance = Fraction(len(campaigns) - 1, len(campaigns)) * sum(one**2 for one in moved)
+    return _bounds(ratio(rate, 1), variance, [matured for _converted, matured in campaigns])
+
+
+def _bounds(told: Decimal, variance: Fraction, sizes: Sequence[int]) -> tuple[Decimal, Decimal]:
+    """Student's interval, its degrees of freedom being those of campaigns of these sizes."""
+    freedom = max(Fraction(sum(sizes) ** 2, sum(size**2 for size in sizes)) - 1, Fraction(3))
     with localcontext(prec=60):
-        recipients = Decimal(sum(matured for _converted, matured in campaigns))
-        rate = Decimal(sum(converted for converted, _matured in campaigns)) / recipients
-        residuals = [converted - rate * matured for converted, matured in campaigns]
-        variance = sum(residual**2 for residual in residuals) * len(campaigns) / (len(campaigns) - 1) / recipients**2
-        wide = Decimal("1.959963984540054") * variance.sqrt()
+        z, nu = Decimal("1.959963984540054"), Decimal(freedom.numerator) / Decimal(freedom.denominator)
+        terms = (
+            z,
+            (z**3 + z) / 4,
+            (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+            (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        )
         unit = Decimal(1).scaleb(-DECIMALS)
-        told = rate.quantize(unit, ROUND_HALF_UP)
-        bounds = max(told - wide, Decimal(0)), min(told + wide, Decimal(1))
+        quantile = sum(term.quantize(unit, ROUND_HALF_EVEN) / nu**power for power, term in enumerate(terms))
+        wide = quantile * (Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt()
+        bounds = max(told - wide, Decimal(0)), max(told, min(told + wide, Decimal(1)))
         low, high = (bound.quantize(unit, ROUND_HALF_UP) for bound in bounds)
     return low, high
 
 
 def _recent_campaign_conversion_rate(deliveries: Deliveries, as_of: datetime, policy: Policy) -> Row:
-    """Conversions so far of young recipients over the sum of F(age), F being the share of conversions that come within
-    that time, by those whose window is over."""
+    """Conversions so far of young recipients over the sum of F(age), the age being up to the latest conversion known.
+
+    F: the share of conversions that come within that time, by those whose window is over.
+    """
     recent = span(policy, "campaign_recent_days")
-    period = (as_of - recent).astimezone(UTC).date(), (as_of - MICROSECOND).astimezone(UTC).date()
+    seen_at = deliveries.seen_at or as_of
+    period = (seen_at - recent).astimezone(UTC).date(), (seen_at - MICROSECOND).astimezone(UTC).date()
     lags, young = deliveries.lags(span(policy, "campaign_headline_days")), deliveries.young(recent)
     all_lags = [lag for own in lags.values() for lag in own]
     shown = {
@@ -176,12 +193,7 @@ def _recent_interval(
     ]
     of_lags = rate**2 * correction * sum(residual**2 for residual in residuals) / many**2
     variance = (of_campaigns + of_chance + of_lags) / exposure**2
-    with localcontext(prec=60):
-        wide = Decimal("1.959963984540054") * (Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt()
-        unit = Decimal(1).scaleb(-DECIMALS)
-        bounds = max(told - wide, Decimal(0)), max(told, min(told + wide, Decimal(1)))
-        low, high = (bound.quantize(unit, ROUND_HALF_UP) for bound in bounds)
-    return low, high
+    return _bounds(told, variance, [matured for _converted, matured in history.values()])
 
 
 def _quarter(by_channel: Sequence[Row], by_channel_roi: Sequence[Row], as_of: datetime, policy: Policy) -> list[Row]:

@@ -149,9 +149,36 @@ def test_samples_without_a_value_and_errors_are_told_after_a_while():
 def test_before_the_first_sample_nothing_is_missed_and_what_is_lost_stays_lost():
     """Prevents an alert from an installation that has not begun."""
     rule = LOW.model_copy(update={"no_data_after": 2 * MINUTE, "stale_after": MINUTE})
-    assert evaluate(rule, [], Standing(), START).state is State.INACTIVE
+    assert evaluate(rule, [], Standing(), START).state is State.NO_DATA
+    assert evaluate(rule, [], Standing(), START).transitions == ()
     lost = Standing(data=State.STALE, data_since=START)
     assert evaluate(rule, [], lost, at(9)).standing == lost
+
+
+def test_nobody_misses_what_could_never_be_judged():
+    """Prevents a page on the second day of a company that sends no campaigns."""
+    rule = LOW.model_copy(update={"no_data_after": 2 * MINUTE})
+    never = [Sample(at(minute)) for minute in range(10)]
+    found = evaluate(rule, never, Standing(), at(9))
+    assert (found.state, found.transitions) == (State.NO_DATA, ())
+    once = evaluate(rule, [Sample(at(-1), 1.4), *never], Standing(), at(9))
+    assert [change.change.value for change in once.transitions] == ["data_lost"]
+
+
+def test_time_without_samples_is_no_evidence():
+    """Prevents a page in the morning for two readings with a night between them."""
+    assert states(LOW, series(1.1, start=0) + series(1.1, 1.1, 1.1, start=60), 63)[60:] == [
+        "pending",
+        "pending",
+        "firing",
+    ]
+
+
+def test_a_clock_that_was_ahead_for_a_while_deafens_no_rule():
+    ahead = Standing(is_firing=True, fired_at=at(900), settled_at=at(900), decided_at=at(0))
+    healthy = series(*[1.4] * 9, start=0)
+    found = evaluate(LOW, healthy, ahead, at(9))
+    assert [change.change.value for change in found.transitions] == ["resolved"]
 
 
 def test_samples_of_the_future_do_not_count():

@@ -18,7 +18,7 @@ from orchestration.alerts.routing import (
     is_silenced,
     told_now,
 )
-from orchestration.alerts.rules import Action, Rule
+from orchestration.alerts.rules import Action, Rule, Severity
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -42,7 +42,8 @@ CONTACTS = {
     "Marketing": Contact(channels=("mail", "slack"), escalation=("phone",)),
     "On-Call": Contact(channels=("pager",)),
 }
-OPEN = Incident(7, "rate_low", Kind.THRESHOLD, NOW - MINUTE)
+OPEN = Incident(7, "rate_low", Kind.THRESHOLD, NOW - MINUTE, severity=Severity.CRITICAL)
+LOST = replace(OPEN, kind=Kind.DATA, severity=Severity.WARNING)
 TOLD = replace(OPEN, told_at=NOW - MINUTE, first_told_at=NOW - MINUTE)
 
 
@@ -79,8 +80,20 @@ def test_what_was_over_before_anybody_looked_is_told_from_its_beginning():
 
 def test_a_rule_whose_action_is_to_tell_a_team_tells_it_too():
     paging = RULE.model_copy(update={"action": Action.PAGE_ON_CALL})
-    assert channels_of(paging, CONTACTS) == ("slack", "pagerduty", "mail", "pager")
-    assert channels_of(RULE.model_copy(update={"action": Action.TRIGGER_RECALIBRATION}), {}) == RULE.channels
+    assert channels_of(paging, Kind.THRESHOLD, CONTACTS) == ("slack", "pagerduty", "mail", "pager")
+    recalibrating = RULE.model_copy(update={"action": Action.TRIGGER_RECALIBRATION})
+    assert channels_of(recalibrating, Kind.THRESHOLD, {}) == RULE.channels
+
+
+def test_that_a_rule_cannot_be_judged_gets_nobody_up():
+    """Prevents a page, and its escalation, for a company that has sent no campaign for a while."""
+    paging = RULE.model_copy(update={"action": Action.PAGE_ON_CALL, "no_data_channels": ("slack",)})
+    assert channels_of(paging, Kind.DATA, CONTACTS) == ("slack", "mail")
+    told = replace(LOST, told_at=NOW, first_told_at=NOW)
+    assert reason(told, rule=paging, now=NOW + 59 * MINUTE) is None
+    assert reason(replace(told, severity=Severity.CRITICAL), rule=paging, now=NOW + 59 * MINUTE) == "escalation"
+    title = message_of(paging, told, Reason.REMINDER, sample=None, data=State.NO_DATA, link=None).title
+    assert title == "still warning: rate_low cannot be judged (no_data)"
 
 
 def test_it_goes_to_the_next_contact_when_nobody_acknowledges():
@@ -114,17 +127,19 @@ def test_a_stale_source_keeps_quiet_what_is_computed_from_it():
     """Prevents ten pages for one feed that has stopped."""
     assert not is_inhibited(RULE, {"rate_low": [OPEN]})
     assert not is_inhibited(RULE, {"feeds_late": []})
-    assert is_inhibited(RULE, {"feeds_late": [replace(OPEN, rule="feeds_late", kind=Kind.DATA)]})
+    assert is_inhibited(RULE, {"feeds_late": [replace(OPEN, rule="feeds_late")]})
+    # Of what cannot be judged nobody knows whether it explains anything.
+    assert not is_inhibited(RULE, {"feeds_late": [replace(OPEN, rule="feeds_late", kind=Kind.DATA)]})
 
 
 def test_a_message_says_all_that_one_needs():
-    sample = Sample(NOW, 0.31, low=0.29, high=0.33, size=12_345, maturity=0.625)
+    sample = Sample(NOW, 0.31, low=0.29, high=0.33, size=12_345, maturity=0.625, label="of late")
     told = message_of(RULE, OPEN, Reason.FIRED, sample=sample, data=None, link="http://127.0.0.1:3000/runs/1")
     assert told.title == "critical: Fewer convert"
     assert told.body.splitlines() == [
         "rule: rate_low",
         "since: 2026-03-01 11:59 UTC",
-        "conversion_rate: 0.31 (95 % interval 0.29 to 0.33) at 2026-03-01 12:00 UTC",
+        "conversion_rate: 0.31 (of late) (95 % interval 0.29 to 0.33) at 2026-03-01 12:00 UTC",
         "sample: 12,345",
         "maturity: 62%",
         "fires: below 0.35, over at 0.4",
@@ -138,18 +153,22 @@ def test_a_message_says_all_that_one_needs():
     assert "conversion_rate: no value at 2026-03-01 12:00 UTC" in over.body
     lost = message_of(
         RULE,
-        replace(OPEN, kind=Kind.DATA),
+        LOST,
         Reason.DATA_LOST,
         sample=Sample(NOW, error="gone"),
         data=State.ERROR,
         link=None,
     )
-    assert lost.title == "critical: rate_low cannot be judged (error)"
+    assert lost.title == "warning: rate_low cannot be judged (error)"
     assert "could not be measured at 2026-03-01 12:00 UTC: gone" in lost.body
 
 
 def test_messages_of_one_incident_share_a_key_and_others_do_not():
-    assert dedup_key(OPEN) == dedup_key(replace(OPEN, closed_at=NOW))
-    assert (
-        len({dedup_key(OPEN), dedup_key(replace(OPEN, incident_id=8)), dedup_key(replace(OPEN, kind=Kind.DATA))}) == 3
+    assert dedup_key(OPEN, "here") == dedup_key(replace(OPEN, closed_at=NOW), "here")
+    others = (
+        replace(OPEN, incident_id=8),
+        replace(OPEN, kind=Kind.DATA),
+        # Numbered alike after a backup was restored.
+        replace(OPEN, opened_at=NOW + MINUTE),
     )
+    assert len({dedup_key(OPEN, "here"), dedup_key(OPEN, "there"), *(dedup_key(one, "here") for one in others)}) == 5

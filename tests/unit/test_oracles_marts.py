@@ -233,6 +233,7 @@ def test_a_recent_recipient_counts_with_what_shows_at_that_age() -> None:
             conversion("c1", days_ago(58), user_id="ann"),
             conversion("c2", days_ago(50), user_id="bob"),
             conversion("c3", days_ago(3), user_id="cid"),
+            conversion("known up to now", AS_OF, user_id="of no campaign"),
         ],
         "campaign_events": [
             mail("delivered", "ann", days_ago(60)),

@@ -53,7 +53,7 @@ def test_what_is_wrong_is_told_listed_explained_and_taken_on(failing: Shell):
     checked = failing.type("alerts check")
     assert checked.exit_code == 0
     assert "run_failed: fired to file" in checked.output
-    assert failing.lines()[0]["title"] == "warning: A run has failed within the last day"
+    assert failing.lines()[0]["title"] == "warning: A run has failed"
     assert "http://127.0.0.1:3000/runs/a" in failing.lines()[0]["text"]
     listed = failing.type("alerts list").output
     assert "run_failed" in listed

@@ -83,6 +83,39 @@ def test_what_is_refused_together_is_told_one_by_one_elsewhere(fired: Warehouse)
     assert Counter(message.reason for message in file.sent) == {"fired": 1, "resolved": 1, "undelivered": 2}
 
 
+def test_one_that_is_refused_for_good_takes_no_other_with_it(warehouse: Warehouse):
+    """Prevents nine alerts that are lost with a tenth which a chat does not like."""
+    rules = [RULE.model_copy(update={"name": f"rule_{number}", "channels": ("webhook",)}) for number in range(3)]
+    measure(warehouse, 0.3, 0.3, 0.3)
+    store(warehouse, rules, CONTACTS, NOW + 2 * MINUTE)
+
+    class Picky(Chatty):
+        def send(self, message: ClaimedMessage) -> Outcome:
+            self.sent.append(message)
+            return Outcome("answered 400", is_final=True) if "rule_1" in message.body else Outcome()
+
+    chat, file = Picky(Outcome()), Scripted(Outcome())
+    delivered(warehouse, chat, file)
+    assert [message.rule for message in file.sent] == ["rule_1"]
+    assert Counter(row["status"] for row in outbox(warehouse)) == {"sent": 3, "dead": 1}
+
+
+def test_a_dead_message_is_told_by_another_way_to_people(fired: Warehouse):
+    """Prevents that only a file on the engine's own disk knows of an alert that could not be sent."""
+    chat, mail = Scripted(Outcome("answered 404", is_final=True)), Chatty(Outcome())
+    file = Scripted(Outcome())
+    deliver(
+        fired,
+        {"webhook": chat, "mail": mail, "file": file},
+        AT_ONCE,
+        fallback="file",
+        send=directly,
+        luck=Random(1),
+    )
+    assert [message.reason for message in mail.sent] == ["undelivered"]
+    assert [message.reason for message in file.sent] == ["fired"]
+
+
 @pytest.fixture
 def fired(warehouse: Warehouse) -> Warehouse:
     """A warehouse with one message for each of two channels."""

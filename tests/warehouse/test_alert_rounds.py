@@ -2,22 +2,28 @@
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from orchestration.alerts.alerting import FILE, Addresses, Alerting, alerting, webhook_secret
 from orchestration.alerts.channels import FileTransport, WebhookTransport
-from orchestration.alerts.check import Links, look
+from orchestration.alerts.check import Links, look, store
+from orchestration.alerts.monitor import monitor
+from orchestration.alerts.outage import outage_teller
 from orchestration.alerts.rounds import Round, go_round, is_news, take_samples
 from orchestration.alerts.rules import RulesError
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, WarehouseError
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.failures import RunFailure, record_failure
-from orchestration.warehouse.metric_sources import METRICS, measure
+from orchestration.warehouse.metric_samples import add_samples
+from orchestration.warehouse.metric_sources import METRICS, SAMPLE_LIMIT_MS, measure
+from orchestration.warehouse.switches import AI_CONTENT, is_on
+from tests.incidents import NOW
 
 POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
 
@@ -55,10 +61,10 @@ def test_a_failed_run_is_told_once_and_told_to_be_over(warehouse: Warehouse):
     fail(warehouse, "b")
     assert round_of(warehouse, rules).sent == 0
     with warehouse.connect() as connection:
-        connection.execute("update ops.run_failures set failed_at = failed_at - interval '2 days'")
+        connection.execute("update ops.run_failures set failed_at = failed_at - interval '2 hours'")
     assert round_of(warehouse, rules).sent == 1
     assert [line["title"] for line in lines(warehouse)] == [
-        "warning: A run has failed within the last day", "over: A run has failed within the last day"
+        "warning: A run has failed", "over: A run has failed"
     ]  # fmt: skip
     # Of the run that failed, not of the one that tells.
     assert "more: http://ui.example/runs/a" in lines(warehouse)[0]["text"]
@@ -78,11 +84,11 @@ def test_what_cannot_be_measured_is_a_sample_that_says_why(warehouse: Warehouse)
         connection.execute("drop table ops.run_failures cascade")
         sample = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
         assert sample["error"] == "UndefinedTable (42P01)"
-        slow = "select pg_sleep(9)::text as run_id, now() - interval '1 hour' as failed_at"
+        slow = "select pg_sleep(9)::text as run_id, 'job' as job_name, now() - interval '1 minute' as failed_at"
         connection.execute(f"create view ops.run_failures as {slow}")
         connection.execute("set statement_timeout = 50")
         sample = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
-        assert sample["error"] == "QueryCanceled (57014)"
+        assert sample["error"] == "took too long"
 
 
 def test_samples_of_one_time_are_one(warehouse: Warehouse):
@@ -174,3 +180,129 @@ def test_a_secret_that_cannot_sign_is_named_by_its_place(warehouse: Warehouse):
         )
     assert "MARKETING_ALERT_WEBHOOK_SECRET: secret 2" in str(caught.value)
     assert "nonsense" not in str(caught.value)
+
+
+def load(warehouse: Warehouse, feed: str, *hours_ago: float, status: str = "loaded") -> None:
+    """Loads of a feed, which ended so many hours ago."""
+    with warehouse.connect() as connection:
+        for hours in hours_ago:
+            connection.execute(
+                """
+                insert into raw.loads (feed, source, checksum, status, started_at, finished_at)
+                values (%(feed)s, %(source)s, %(source)s, %(status)s, %(at)s, %(at)s)
+                """,
+                {
+                    "feed": feed,
+                    "source": f"{feed}/{hours}",
+                    "status": status,
+                    "at": datetime.now(UTC) - timedelta(hours=hours),
+                },
+            )
+
+
+def sample_of(warehouse: Warehouse, metric: str) -> dict:
+    with warehouse.connect(autocommit=True) as connection:
+        return measure(connection, datetime.now(UTC), metric, POLICY) or {}
+
+
+def test_a_feed_is_late_by_its_own_habit(warehouse: Warehouse):
+    """Prevents an alert that is always open because surveys come once a week, or a backfill came once."""
+    load(warehouse, "attribution_truth", 100, 268, 436)
+    load(warehouse, "refunds", 2000)
+    load(warehouse, "users", 1, 25, 49)
+    calm = sample_of(warehouse, "feed_lateness")
+    assert calm["value"] < 1
+    load(warehouse, "touchpoints", 60, 84)
+    late = sample_of(warehouse, "feed_lateness")
+    assert late["value"] == pytest.approx(60 / 36, rel=1e-3)
+    assert late["label"] == "touchpoints: 60 hours ago, allowed are 36"
+
+
+def test_of_what_a_late_feed_tells_nothing_is_said(warehouse: Warehouse):
+    """Prevents a page about a rate that only looks low because conversions did not arrive, or are held."""
+    for feed in ("campaign_events", "users"):
+        load(warehouse, feed, 1, 25)
+    load(warehouse, "conversions", 70, 94)
+    assert sample_of(warehouse, "recent_campaign_conversion_rate")["label"].startswith(
+        "computed from a feed that is late: conversions"
+    )
+    load(warehouse, "conversions", 1, status="held")
+    assert "conversions" in sample_of(warehouse, "recent_campaign_conversion_rate")["label"]
+    load(warehouse, "conversions", 0.5)
+    assert "label" not in sample_of(warehouse, "recent_campaign_conversion_rate")
+
+
+def test_an_engine_that_cannot_answer_is_down_and_a_read_that_takes_too_long_is_slow(warehouse: Warehouse):
+    """Prevents slowness, and outage, that are left out of their own measure."""
+    with warehouse.connect(autocommit=True) as connection:
+        connection.execute("create view marts.scorecard as select pg_sleep(9)::text as metric")
+        connection.execute("set statement_timeout = 50")
+        now = datetime.now(UTC)
+        assert measure(connection, now, "engine_up", POLICY)["value"] == 0
+        assert measure(connection, now, "scorecard_ms", POLICY)["value"] == SAMPLE_LIMIT_MS
+
+
+def test_what_is_over_by_the_time_it_is_told_switches_nothing_off(warehouse: Warehouse):
+    """Prevents an outage of the watch that ends with AI switched off for a trouble long gone."""
+    rule = known(warehouse).by_name["ai_generation_failure"]
+    samples = [0.5] * 7 + [0.99] * 20
+    with warehouse.connect() as connection:
+        add_samples(
+            connection,
+            [
+                {
+                    "metric": rule.metric,
+                    "sampled_at": NOW + timedelta(minutes=minute),
+                    "value": value,
+                    "low": value - 0.01,
+                    "high": value + 0.01,
+                    "size": 100,
+                }
+                for minute, value in enumerate(samples)
+            ],
+        )
+    heard = store(warehouse, [rule], {}, NOW + timedelta(minutes=len(samples)))
+    assert [told.reason.value for told in heard.due] == ["fired", "resolved"]
+    with warehouse.connect() as connection:
+        assert is_on(connection, AI_CONTENT)
+        (body,) = connection.execute("select body from ops.alert_outbox where reason = 'fired' limit 1").fetchone()
+    # With the number that it fired for, not with that of when it was told.
+    assert "ai_success_rate: 0.5" in body
+
+
+def test_people_are_told_that_the_warehouse_does_not_answer_and_of_its_end(warehouse: Warehouse):
+    """Prevents the one outage that the outbox cannot tell of."""
+    stop, said = Event(), []
+
+    class Gone:
+        def connect(self, *_arguments: object, **_options: object):
+            if len(said) > 3:
+                return warehouse.connect(*_arguments, **_options)
+            said.append("asked")
+            raise WarehouseError("connection refused")
+
+    heard: list[str] = []
+    teller = outage_teller(known(warehouse))
+
+    def told(since: datetime, fault: str | None) -> list[str]:
+        outcomes = teller(since, fault)
+        if fault is None:
+            stop.set()
+        return outcomes
+
+    monitor(
+        Gone(), POLICY, stop, heard.append, tell_outage=told, patience=timedelta(), interval=timedelta(milliseconds=20)
+    )
+    titles = list(dict.fromkeys(line["title"] for line in lines(warehouse)))
+    assert titles == [
+        "critical: The engine does not answer its readers, or nothing measures it",
+        "over: the warehouse answers again",
+    ]
+    assert "connection refused" in lines(warehouse)[0]["text"]
+    assert len({line["incident"] for line in lines(warehouse)}) == 1
+
+
+def test_contacts_that_were_named_must_be_there(warehouse: Warehouse):
+    """Prevents a slip in MARKETING_CONTACTS after which every page goes to a file."""
+    with pytest.raises(RulesError, match="MARKETING_CONTACTS: found no file"):
+        known(warehouse, must_exist=True)

@@ -32,7 +32,7 @@ def test_looking_stores_nothing(warehouse: Warehouse):
     measure(warehouse, 0.3, 0.3, 0.3)
     with warehouse.connect() as connection:
         found = look(connection, [RULE], CONTACTS, NOW + 2 * MINUTE)
-    assert found.is_news
+    assert found.changed
     assert found.state("rate_low") is State.FIRING
     assert outbox(warehouse) == []
     assert checked(warehouse, 2) == ["fired"]
@@ -79,7 +79,7 @@ def test_a_rule_that_is_no_more_tells_its_end_and_leaves_nothing_behind(warehous
         found = look(connection, [FEED], CONTACTS, NOW + 3 * MINUTE)
         assert found.changed == ["rate_low"]
         resting = look(connection, [FEED], CONTACTS, NOW + 3 * MINUTE, resting=frozenset({"rate_low"}))
-        assert not resting.is_news
+        assert not [*resting.changed, *resting.due]
     assert checked(warehouse, 3, FEED) == ["resolved"]
     assert checked(warehouse, 4, FEED) == []
     assert [(row["reason"], row["channel"], row["is_over"]) for row in outbox(warehouse)[2:]] == [

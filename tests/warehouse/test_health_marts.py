@@ -17,15 +17,27 @@ from tests.oracles.worlds import World, world
 
 HOUR = timedelta(hours=1)
 SERVICE = ("operations_p99_ms", "uptime", "ai_success_rate")
-LENIENT = {"campaign_delivery_min_recipients": 1, "attribution_accuracy_min_conversions": 1}
+LENIENT = {
+    "campaign_delivery_min_recipients": 1,
+    "attribution_accuracy_min_conversions": 1,
+    "integration_min_expected": 1,
+}
 """Least numbers that so small a world has."""
 
 Sample = tuple[str, datetime, float | None, float | None, float | None, int | None]
 Incident = tuple[str, datetime, datetime | None]
 
 
-def told(engine: Engine, samples: Sequence[Sample], incidents: Sequence[Incident]) -> None:
-    """Store what the engine measured of itself."""
+def watched(now: datetime, hours: float) -> list[datetime]:
+    """The minutes of so many hours before now."""
+    minute = now.replace(second=0, microsecond=0)
+    return [minute - timedelta(minutes=number) for number in range(1, int(60 * hours))]
+
+
+def told(
+    engine: Engine, samples: Sequence[Sample], incidents: Sequence[Incident], minutes: Sequence[datetime] = ()
+) -> None:
+    """Store what the engine measured of itself, and in which minutes it was looked at."""
     with engine.warehouse.connect() as connection:
         connection.cursor().executemany(
             """
@@ -33,6 +45,13 @@ def told(engine: Engine, samples: Sequence[Sample], incidents: Sequence[Incident
             values (%s, %s, %s, %s, %s, %s)
             """,
             samples,
+        )
+        connection.cursor().executemany(
+            """
+            insert into ops.metric_rollups (metric, resolution, bucket_at, samples, without_value)
+            values ('engine_up', '1m', %s, 1, 0)
+            """,
+            [(minute,) for minute in minutes],
         )
         connection.cursor().executemany(
             "insert into ops.alert_incidents (rule, kind, severity, opened_at, closed_at) values (%s, %s, %s, %s, %s)",
@@ -59,12 +78,17 @@ def headline_accuracy(engine: Engine, numbers: dict[str, Any]) -> dict[str, Any]
 
 
 def assert_healthy_as_expected(
-    engine: Engine, drawn: World, overrides: dict[str, Any], samples: Sequence[Sample], incidents: Sequence[Incident]
+    engine: Engine,
+    drawn: World,
+    overrides: dict[str, Any],
+    samples: Sequence[Sample],
+    incidents: Sequence[Incident],
+    minutes: Sequence[datetime] = (),
 ) -> dict[str, dict[str, Any]]:
     """Hold both marts that look at the engine itself against the oracle; their rows by name."""
     found = engine.marts()
     expected = engine.expected(drawn.feeds, drawn.as_of, overrides)
-    service = Service(began_at(engine), samples, incidents)
+    service = Service(began_at(engine), samples, incidents, minutes)
     numbers = POLICY | overrides
     address_of = {
         event["recipient_email"]: trimmed_lower(event["recipient_email"]) for event in drawn.feeds["campaign_events"]
@@ -110,12 +134,13 @@ def test_health_equals_the_oracle_whatever_was_measured(engine: Engine, number: 
         for _ in range(luck.randrange(4))
     ]
     incidents = [incident for incident in incidents if incident[2] is None or incident[2] > incident[1]]
+    minutes = watched(now, luck.choice((1, 45, 47.5, 60)))
     overrides = drawn.overrides | LENIENT
-    told(engine, samples, incidents)
+    told(engine, samples, incidents, minutes)
     with policy(overrides):
         engine.ingest(drawn.feeds)
         engine.build(drawn.as_of)
-        assert_healthy_as_expected(engine, drawn, overrides, samples, incidents)
+        assert_healthy_as_expected(engine, drawn, overrides, samples, incidents, minutes)
 
 
 def test_service_is_judged_by_what_was_measured_last(engine: Engine) -> None:
@@ -128,11 +153,12 @@ def test_service_is_judged_by_what_was_measured_last(engine: Engine) -> None:
         ("ai_success_rate", now - HOUR, 0.968, 0.95, 0.98, 300),
     ]
     over = [("critical", now - 60 * HOUR, now - 49 * HOUR), ("warning", now - HOUR, None)]
-    told(engine, well, over)
+    minutes = watched(now, 49)
+    told(engine, well, over, minutes)
     with policy(drawn.overrides):
         engine.ingest(drawn.feeds)
         engine.build(drawn.as_of)
-        found = assert_healthy_as_expected(engine, drawn, drawn.overrides, well, over)
+        found = assert_healthy_as_expected(engine, drawn, drawn.overrides, well, over, minutes)
         for criterion in ("uptime", "response_time_p99_ms", "critical_incidents"):
             assert found[criterion]["status"] == "met"
         assert {found[part]["status"] for part in ("ai_content", "response_time")} == {"healthy"}
@@ -146,7 +172,7 @@ def test_service_is_judged_by_what_was_measured_last(engine: Engine) -> None:
         open_still = [("critical", now - 47 * HOUR, None)]
         told(engine, ill, open_still)
         engine.build(drawn.as_of)
-        found = assert_healthy_as_expected(engine, drawn, drawn.overrides, well + ill, over + open_still)
+        found = assert_healthy_as_expected(engine, drawn, drawn.overrides, well + ill, over + open_still, minutes)
         for criterion in ("uptime", "response_time_p99_ms", "critical_incidents"):
             assert found[criterion]["status"] == "missed"
         assert [found[part]["status"] for part in ("ai_content", "response_time", "campaign_delivery")] == [
@@ -160,11 +186,13 @@ def test_service_is_judged_by_what_was_measured_last(engine: Engine) -> None:
 def test_of_an_engine_that_nobody_watched_nothing_good_is_said(engine: Engine) -> None:
     """Prevents success by silence: no incident in two days, when nobody looked."""
     drawn = world(1, policies=False)
-    briefly = [("uptime", datetime.now(UTC) - HOUR, 1.0, None, None, 60)]
-    told(engine, briefly, [])
+    now = datetime.now(UTC)
+    briefly = [("uptime", now - HOUR, 1.0, None, None, 60), ("operations_p99_ms", now - HOUR, 1.0, None, None, 99)]
+    minutes = watched(now, 40)
+    told(engine, briefly, [], minutes)
     with policy(drawn.overrides):
         engine.ingest(drawn.feeds)
         engine.build(drawn.as_of)
-        found = assert_healthy_as_expected(engine, drawn, drawn.overrides, briefly, [])
-    for criterion in ("uptime", "response_time_p99_ms", "critical_incidents"):
+        found = assert_healthy_as_expected(engine, drawn, drawn.overrides, briefly, [], minutes)
+    for criterion in ("uptime", "response_time_p99_ms", "critical_incidents", "response_time"):
         assert found[criterion]["status"] == "no_data"

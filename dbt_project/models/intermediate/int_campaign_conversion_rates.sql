@@ -1,7 +1,6 @@
 {%- set conversion_window = days(policy('campaign_conversion_window_days')) %}
 {%- set headline = days(policy('campaign_headline_days')) %}
 {%- set recent = days(policy('campaign_recent_days')) %}
-{%- set normal_95 = '1.959963984540054' %}
 
 with
 
@@ -17,6 +16,13 @@ build as (
 recipients as (
 
     select * from {{ ref('int_campaign_recipients_matured') }}
+
+),
+
+-- Up to when conversions are known: with feeds that come once a day, of what came since nobody can tell yet.
+seen as (
+
+    select max(converted_at) as seen_at from {{ ref('int_conversions') }}
 
 ),
 
@@ -40,10 +46,12 @@ young as (
     select
         recipients.campaign_id,
         recipients.converted_at is not null as is_converted,
-        {{ microseconds('build.as_of - recipients.delivered_at') }} as age_us
-    from build
+        {{ microseconds('seen.seen_at - recipients.delivered_at') }} as age_us
+    from seen
     inner join recipients
-        on recipients.delivered_at > build.as_of - {{ recent }}
+        on
+            recipients.delivered_at > seen.seen_at - {{ recent }}
+            and recipients.delivered_at <= seen.seen_at
 
 ),
 
@@ -126,7 +134,9 @@ pooled as (
     select
         coalesce(sum(recipients), 0)::bigint as recipients,
         coalesce(sum(converted), 0)::bigint as converted,
-        coalesce(sum(recipients::numeric ^ 2), 0) as recipients_squares
+        coalesce(sum(recipients::numeric ^ 2), 0) as recipients_squares,
+        -- Campaigns of like sizes that would tell as much as these do (Kish), less one: the degrees of freedom.
+        sum(recipients)::numeric(80, 40) ^ 2 / nullif(sum(recipients::numeric ^ 2), 0) - 1 as freedom
     from by_campaign
 
 ),
@@ -144,9 +154,10 @@ young_pooled as (
 
 ),
 
--- Whoever got one mailing did so for like reasons: campaigns are drawn, not recipients. Linearised variance of a ratio,
--- from whole numbers: the sum of squares is off(campaign) = converted * all recipients - all converted * recipients.
--- Likewise of the exposure, which is known as well as the lags are.
+-- Whoever got one mailing did so for like reasons: campaigns are drawn, not recipients. How far each is off, from whole
+-- numbers: converted * all recipients - all converted * recipients. Over the recipients of the others it is by how much
+-- the rate would move without it (jackknife), which a large one among small ones needs. Likewise of the exposure, which
+-- is known as well as the lags are.
 spread as (
 
     select
@@ -154,6 +165,10 @@ spread as (
         sum((
             by_campaign.converted::numeric * pooled.recipients - pooled.converted::numeric * by_campaign.recipients
         ) ^ 2) as squares,
+        sum((
+            (by_campaign.converted::numeric * pooled.recipients - pooled.converted::numeric * by_campaign.recipients)
+            / nullif(pooled.recipients - by_campaign.recipients, 0)::numeric(80, 40)
+        ) ^ 2) as moved_squares,
         sum((
             coalesce(lags_by_campaign.ages_from, 0)::numeric * pooled.converted
             - young_pooled.exposure * by_campaign.converted
@@ -171,6 +186,7 @@ known as (
 
     select
         spread.squares,
+        spread.moved_squares,
         spread.exposure_squares,
         case
             when spread.campaigns >= {{ policy('campaign_interval_min_campaigns') }}
@@ -185,7 +201,8 @@ headline as (
     select
         'campaign_conversion_rate' as metric,
         {{ ratio('pooled.converted', 'pooled.recipients') }} as value,
-        {{ normal_95 }} * sqrt(known.squares * known.correction) / pooled.recipients ^ 2 as half_width,
+        {{ student_95('pooled.freedom') }}
+        * sqrt(known.moved_squares / known.correction) / pooled.recipients as half_width,
         null::numeric as maturity,
         pooled.recipients as users,
         {{ utc_day('build.matured_at - ' ~ headline) }} as period_start_on,
@@ -218,6 +235,7 @@ estimated as (
     select
         young_pooled.*,
         pooled.converted as lags,
+        pooled.freedom,
         between_campaigns.variance as campaign_variance,
         known.exposure_squares * known.correction as lag_squares,
         young_pooled.converted::numeric(80, 40) * pooled.converted / nullif(young_pooled.exposure, 0) as rate
@@ -236,7 +254,7 @@ recently as (
             when estimated.exposure >= {{ policy('campaign_recent_min_recipients') }} * estimated.lags::numeric
                 then {{ ratio('estimated.converted::numeric * estimated.lags', 'estimated.exposure') }}
         end as value,
-        {{ normal_95 }} * sqrt(
+        {{ student_95('estimated.freedom') }} * sqrt(
             (
                 estimated.campaign_variance * estimated.campaign_squares
                 + greatest(
@@ -249,9 +267,10 @@ recently as (
         ) as half_width,
         {{ ratio('estimated.exposure', 'estimated.recipients::numeric * estimated.lags') }} as maturity,
         estimated.recipients as users,
-        {{ utc_day('build.as_of - ' ~ recent) }} as period_start_on,
-        {{ utc_day_before('build.as_of') }} as period_end_on
+        {{ utc_day('coalesce(seen.seen_at, build.as_of) - ' ~ recent) }} as period_start_on,
+        {{ utc_day_before('coalesce(seen.seen_at, build.as_of)') }} as period_end_on
     from build
+    cross join seen
     cross join estimated
 
 ),

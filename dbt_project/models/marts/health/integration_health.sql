@@ -4,6 +4,7 @@
     ('success', 'trigger_accuracy', 'trigger', '>=', policy('trigger_min_accuracy')),
     ('offline', 'queue_depth', 'queue', '<=', policy('offline_queue_max_depth')),
 ] %}
+{%- set is_few = "coalesce(measured.expected < " ~ policy('integration_min_expected') ~ ", false)" %}
 
 with
 
@@ -32,6 +33,13 @@ measures as (
             {{- ',' if not loop.last }}
         {% endfor %}
     ) as given (integration, measure, event_type, comparison, target)
+
+),
+
+-- Up to when anything is known: with files that come once a day, nobody can tell yet who is silent since.
+seen as (
+
+    select max(occurred_at) as seen_at from events
 
 ),
 
@@ -106,19 +114,21 @@ measured as (
         measures.target,
         heartbeats.integration is not null as has_beaten,
         heartbeats.heartbeat_at,
-        round({{ seconds('build.as_of - heartbeats.heartbeat_at') }} / 60, 12) as heartbeat_age_minutes,
+        round({{ seconds('seen.seen_at - heartbeats.heartbeat_at') }} / 60, 12) as heartbeat_age_minutes,
         case measures.measure
             when 'heartbeat_age_minutes'
-                then round({{ seconds('build.as_of - heartbeats.heartbeat_at') }} / 60, 12)
+                then round({{ seconds('seen.seen_at - heartbeats.heartbeat_at') }} / 60, 12)
             when 'sync_rate' then {{ ratio('counted.arrived', 'counted.expected') }}
             when 'trigger_accuracy'
                 then {{ ratio('greatest(counted.expected - counted.off, 0)', 'counted.expected') }}
             when 'queue_depth' then queues.queue_depth
         end as value,
+        case when measures.event_type in ('sync', 'trigger') then coalesce(counted.expected, 0)::bigint end as expected,
         coalesce(counted.events, 0) as events,
         coalesce(counted.failed, 0) as failed,
         build.as_of
     from build
+    cross join seen
     cross join measures
     left join heartbeats
         on measures.integration = heartbeats.integration
@@ -137,9 +147,9 @@ judged as (
             when
                 measured.heartbeat_age_minutes > {{ policy('integration_heartbeat_max_minutes') }}
                 or (measured.has_beaten and measured.heartbeat_at is null)
-                or {{ goal_status('measured') }} = 'missed'
+                or ({{ goal_status('measured') }} = 'missed' and not {{ is_few }})
                 then 'failing'
-            when measured.heartbeat_at is null or measured.value is null then 'no_data'
+            when measured.heartbeat_at is null or measured.value is null or {{ is_few }} then 'no_data'
             else 'healthy'
         end as status,
         measured.heartbeat_at,
@@ -148,6 +158,7 @@ judged as (
         measured.value::numeric(38, 12) as value,
         measured.target::numeric(38, 12) as target,
         measured.comparison,
+        measured.expected,
         measured.events,
         measured.failed,
         measured.as_of

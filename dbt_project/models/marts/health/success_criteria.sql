@@ -2,8 +2,14 @@
     'viral_days_above_target', 'campaign_conversion_rate', 'marketing_roi_pct', 'attributed_revenue_cents'
 ] %}
 {%- set of_service = [
-    ('response_time_p99_ms', 'operations_p99_ms', policy('performance_threshold_ms'), '<', 1, 1),
-    ('uptime', 'uptime', policy('uptime_target'), '>=', policy('error_budget_burn_minutes'), policy('uptime_days')),
+    (
+        'response_time_p99_ms', 'operations_p99_ms', policy('performance_threshold_ms'), '<',
+        policy('operations_min_sample'), hours(policy('metric_max_age_hours')), 'measurements'
+    ),
+    (
+        'uptime', 'uptime', policy('uptime_target'), '>=',
+        policy('error_budget_burn_minutes'), minutes('samples.size'), 'minutes'
+    ),
 ] %}
 {%- set critical_free = hours(policy('critical_free_hours')) %}
 
@@ -30,6 +36,12 @@ integrations as (
 samples as (
 
     select * from {{ ref('stg_metric_samples__latest') }}
+
+),
+
+minutes as (
+
+    select * from {{ ref('stg_minutes_watched') }}
 
 ),
 
@@ -76,20 +88,21 @@ business as (
 
 ),
 
--- From fewer minutes than a burst of failures is judged by, an uptime is no more than luck.
+-- From few measurements, or minutes, it is no more than luck.
 services as (
 
-    {% for criterion, metric, target, comparison, least_size, covered_days in of_service %}
+    {% for criterion, metric, target, comparison, least_size, covered, unit in of_service %}
         select
             '{{ criterion }}' as criterion,
             samples.value,
             {{ target }}::numeric as target,
             '{{ comparison }}' as comparison,
-            {{ utc_day('samples.measured_at - ' ~ days(covered_days)) }} as period_start_on,
+            {{ utc_day('samples.measured_at - ' ~ covered) }} as period_start_on,
             {{ utc_day_before('samples.measured_at') }} as period_end_on,
-            'sample of ' || {{ told_at('samples.measured_at') }} || coalesce(', of ' || samples.size::text
-            || '{{ " minutes" if metric == "uptime" else " measurements" }}', '')
-            || ', those before in ops.metric_rollups' as evidence
+            coalesce(
+                'sample of ' || {{ told_at('samples.measured_at') }} || ', of ' || samples.size::text || ' {{ unit }}',
+                'no sample of {{ least_size }} {{ unit }}'
+            ) || '; all in ops.metric_rollups' as evidence
         from build
         left join samples
             on
@@ -107,10 +120,13 @@ watched as (
     select
         build.started_at - {{ critical_free }} as since_at,
         build.started_at as until_at,
-        coalesce(max(samples.size) >= 60 * {{ policy('critical_free_hours') }}, false) as is_watched
+        count(minutes.bucket_at)
+        >= 60 * {{ policy('critical_free_hours') }} * {{ policy('critical_free_min_watched') }} as is_watched
     from build
-    left join samples
-        on samples.metric = 'uptime'
+    left join minutes
+        on
+            minutes.bucket_at >= build.started_at - {{ critical_free }}
+            and minutes.bucket_at < build.started_at
     group by build.started_at
 
 ),

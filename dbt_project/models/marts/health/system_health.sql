@@ -6,9 +6,12 @@
     ('viral_coefficient', 'viral_coefficient', policy('viral_coefficient_target'), 'null'),
 ] %}
 {%- set of_samples = [
-    ('ai_content', 'ai_success_rate', '>=', policy('ai_success_target'), policy('ai_success_floor')),
-    ('response_time', 'operations_p99_ms', '<', policy('performance_threshold_ms'), 'null'),
-    ('uptime', 'uptime', '>=', policy('uptime_target'), 'null'),
+    ('ai_content', 'ai_success_rate', '>=', policy('ai_success_target'), policy('ai_success_floor'), 0),
+    (
+        'response_time', 'operations_p99_ms', '<', policy('performance_threshold_ms'), 'null',
+        policy('operations_min_sample')
+    ),
+    ('uptime', 'uptime', '>=', policy('uptime_target'), 'null', policy('error_budget_burn_minutes')),
 ] %}
 {%- set wait = hours(policy('campaign_delivery_wait_hours')) %}
 
@@ -75,6 +78,7 @@ deliveries as (
         {{ policy('campaign_delivery_floor') }}::numeric as critical_at,
         null::numeric as low,
         null::numeric as high,
+        false as has_intervals,
         sent as size
     from sends
 
@@ -91,6 +95,7 @@ goals as (
             {{ critical_at }}::numeric as critical_at,
             low,
             high,
+            true as has_intervals,
             users as size
         from scorecard
         where metric = '{{ metric }}'
@@ -109,6 +114,7 @@ attribution as (
         {{ policy('attribution_accuracy_floor') }}::numeric as critical_at,
         accuracy.accuracy_low::numeric as low,
         accuracy.accuracy_high::numeric as high,
+        true as has_intervals,
         accuracy.conversions::bigint as size
     from scorecard
     left join accuracy
@@ -127,9 +133,10 @@ neighbours as (
         end as value,
         '>=' as comparison,
         count(*) filter (where status <> 'no_data') as healthy_at,
-        1 as critical_at,
+        case when count(*) filter (where status <> 'no_data') > 1 then 1 end as critical_at,
         null::numeric as low,
         null::numeric as high,
+        false as has_intervals,
         count(*) filter (where status <> 'no_data') as size
     from integrations
 
@@ -137,15 +144,16 @@ neighbours as (
 
 services as (
 
-    {% for component, metric, comparison, healthy_at, critical_at in of_samples %}
+    {% for component, metric, comparison, healthy_at, critical_at, least_size in of_samples %}
         select
             '{{ component }}' as component,
-            samples.value,
+            case when coalesce(samples.size, 0) >= {{ least_size }} then samples.value end as value,
             '{{ comparison }}' as comparison,
             {{ healthy_at }}::numeric as healthy_at,
             {{ critical_at }}::numeric as critical_at,
             samples.low,
             samples.high,
+            false as has_intervals,
             samples.size
         from build
         left join samples
@@ -185,8 +193,9 @@ judged as (
         case
             when surely.value is null then 'no_data'
             when {{ is_met('surely', 'at_best', 'healthy_at') }} then 'healthy'
-            -- The floor itself is none below it.
-            when surely.at_best < surely.critical_at then 'critical'
+            -- Of a figure that has intervals, one without says too little for that.
+            when surely.at_best < surely.critical_at and (surely.high is not null or not surely.has_intervals)
+                then 'critical'
             else 'degraded'
         end as status,
         surely.value::numeric(38, 12) as value,

@@ -12,7 +12,22 @@ depends_on = None
 
 MONITORING = """
 alter table ops.metric_samples add column run_id text;
+alter table ops.metric_samples add column label text;
+alter table ops.metric_samples drop column sample_id;
 comment on column ops.metric_samples.run_id is 'The Dagster run that the sample speaks of, where there is one.';
+comment on column ops.metric_samples.label is 'What the value is of (a feed, a component), or why there is none.';
+
+alter table ops.alert_states add column decided_at timestamptz;
+comment on column ops.alert_states.decided_at is
+    'When the rule could be judged for the first time: of one that never could nobody is told that it cannot.';
+
+create table ops.installation (
+    installation_id uuid not null default gen_random_uuid()
+);
+create unique index installation_is_one on ops.installation ((true));
+insert into ops.installation default values;
+comment on table ops.installation is
+    'What this warehouse is known by to those who hear from several: receivers of alerts and webhooks.';
 
 create table ops.metric_rollups (
     metric text not null,

@@ -1,0 +1,137 @@
+"""The rules as they are shipped, over days of samples: what an ordinary installation hears, and what it does not."""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestration.alerts.alerting import Addresses, Alerting, alerting
+from orchestration.alerts.check import store
+from orchestration.policy import Policy
+from orchestration.settings import REPOSITORY
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse.metric_samples import add_samples
+from orchestration.warehouse.metric_sources import METRICS, UP, measure
+
+POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+# As of a business whose numbers are all well.
+WELL: dict[str, dict[str, Any]] = {
+    "engine_up": {"value": 1.0},
+    "uptime": {"value": 1.0, "size": 43_200},
+    "error_budget_burn": {"value": 0.0, "size": 360},
+    "operations_p99_ms": {"value": 20.0, "size": 1440},
+    "viral_coefficient": {"value": 1.34, "low": 1.3, "high": 1.38, "size": 5000, "maturity": 0.6},
+    "campaign_conversion_rate": {"value": 0.44, "low": 0.42, "high": 0.46, "size": 90_000},
+    "recent_campaign_conversion_rate": {"value": 0.44, "low": 0.40, "high": 0.48, "size": 9_000, "maturity": 0.5},
+    "attribution_drift": {"value": 0.0, "size": 900},
+    "marts_age_minutes": {"value": 7.0},
+    "feed_lateness": {"value": 0.5},
+    "failed_runs": {"value": 0.0},
+    "failed_checks": {"value": 0.0},
+    "held_loads": {"value": 0.0},
+    "undelivered_alerts": {"value": 0.0},
+    "viral_coefficient_now_ms": {"value": 12.0},
+    "dashboard_heartbeat_minutes": {"value": 30.0, "size": 168},
+    "viral_sync_rate": {"value": 0.99, "size": 4000},
+    "success_trigger_accuracy": {"value": 0.98, "size": 300},
+    "offline_queue_depth": {"value": 12.0},
+    "integration_silent_minutes": {"value": 40.0},
+    "critical_components": {"value": 0.0, "size": 6},
+}
+
+
+@pytest.fixture
+def known(warehouse: Warehouse) -> Alerting:
+    return alerting(POLICY, Addresses(warehouse.home, warehouse.home / "contacts.yml"))
+
+
+def told(
+    warehouse: Warehouse,
+    known: Alerting,
+    metrics: Mapping[str, Mapping[str, Any]],
+    start: datetime,
+    times: Sequence[timedelta],
+) -> list[str]:
+    """Give these samples at each of these times after start, and look each time: what people are told, in order."""
+    heard = []
+    for after in times:
+        with warehouse.connect() as connection:
+            add_samples(
+                connection, [{"metric": name, "sampled_at": start + after, **one} for name, one in metrics.items()]
+            )
+        look = store(warehouse, known.rules, known.contacts, start + after)
+        heard += [f"{one.incident.rule}: {one.reason.value}" for one in look.due]
+    return heard
+
+
+def every(step: timedelta, until: timedelta) -> list[timedelta]:
+    return [step * number for number in range(int(until / step) + 1)]
+
+
+def test_the_rules_know_every_metric_that_is_measured_here(known: Alerting):
+    assert set(WELL) <= METRICS.keys()
+    assert {rule.metric for rule in known.rules} - {"ai_success_rate"} <= set(WELL)
+
+
+def test_nobody_hears_of_a_business_that_is_well(warehouse: Warehouse, known: Alerting):
+    assert told(warehouse, known, WELL, NOW, every(2 * HOUR, 3 * 24 * HOUR)) == []
+
+
+def test_nobody_hears_of_an_installation_in_which_nothing_has_happened_yet(warehouse: Warehouse, known: Alerting):
+    """Prevents a first day of pages about numbers that nobody has."""
+    with warehouse.connect(autocommit=True) as connection:
+        found = {name: measure(connection, NOW, name, POLICY) for name in METRICS}
+    measured = {
+        name: {key: value for key, value in sample.items() if key not in ("metric", "sampled_at")}
+        for name, sample in found.items()
+        if sample is not None
+    }
+    assert UP in measured
+    assert told(warehouse, known, measured, NOW, every(2 * HOUR, 4 * 24 * HOUR)) == []
+
+
+def test_a_company_that_stops_its_campaigns_is_told_once_and_paged_by_nobody(warehouse: Warehouse, known: Alerting):
+    assert told(warehouse, known, WELL, NOW, [timedelta()]) == []
+    without = WELL | {name: {} for name in ("campaign_conversion_rate", "recent_campaign_conversion_rate")}
+    heard = told(warehouse, known, without, NOW + HOUR, every(HOUR, 50 * HOUR))
+    assert sorted(heard) == ["conversion_rate_drop: data_lost", "conversion_rate_low: data_lost"]
+    with warehouse.connect() as connection:
+        rows = connection.execute("select distinct severity, channel from ops.alert_outbox").fetchall()
+    assert rows == [("warning", "file")]
+    # What cannot be judged explains nothing: what is critical is told.
+    ill = without | {"critical_components": {"value": 3.0, "size": 6, "label": "campaign_delivery"}}
+    heard = told(warehouse, known, ill, NOW + 52 * HOUR, every(MINUTE, 10 * MINUTE))
+    assert [one for one in heard if "system" in one] == ["system_health_critical: fired"]
+
+
+def test_a_fall_of_the_rate_is_told_once_as_what_it_is(warehouse: Warehouse, known: Alerting):
+    fallen = WELL | {
+        "campaign_conversion_rate": {"value": 0.36, "low": 0.34, "high": 0.38, "size": 90_000},
+        "recent_campaign_conversion_rate": {"value": 0.28, "low": 0.25, "high": 0.31, "size": 9_000, "maturity": 0.5},
+    }
+    assert told(warehouse, known, fallen, NOW, every(30 * MINUTE, 10 * HOUR)) == ["conversion_rate_drop: fired"]
+
+
+def test_a_start_after_a_long_stop_pages_nobody(warehouse: Warehouse, known: Alerting):
+    """Prevents a page with each upgrade that takes a while, since the marts are old until the first refresh."""
+    assert told(warehouse, known, WELL, NOW, [timedelta(), MINUTE]) == []
+    old = WELL | {"marts_age_minutes": {"value": 130.0}}
+    assert told(warehouse, known, old, NOW + 2 * HOUR, every(MINUTE, 18 * MINUTE)) == []
+    assert told(warehouse, known, WELL, NOW + 2 * HOUR + 19 * MINUTE, every(MINUTE, 5 * MINUTE)) == []
+
+
+def test_marts_that_stay_old_are_told_and_keep_what_is_computed_from_them_quiet(warehouse: Warehouse, known: Alerting):
+    stuck = WELL | {
+        "marts_age_minutes": {"value": 130.0},
+        "dashboard_heartbeat_minutes": {"value": 500.0, "size": 168},
+        "integration_silent_minutes": {"value": 500.0},
+    }
+    heard = told(warehouse, known, stuck, NOW, every(MINUTE, 4 * MINUTE))
+    assert heard == []
+    calm = WELL | {"marts_age_minutes": {"value": 130.0}}
+    assert told(warehouse, known, calm, NOW + 5 * MINUTE, every(MINUTE, 16 * MINUTE)) == ["marts_late: fired"]
+    assert told(warehouse, known, stuck, NOW + 22 * MINUTE, every(MINUTE, 10 * MINUTE)) == []
