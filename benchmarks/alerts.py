@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from scipy import stats
 
 from orchestration.alerts.alerting import Addresses, alerting
 from orchestration.alerts.evaluation import Change, Sample, Standing, evaluate
@@ -38,7 +39,6 @@ RECIPIENTS = (500, 5000)
 LAG_DAYS = 8
 """Mean time from a delivery to its conversion, before it is cut at the window."""
 WORLDS = 40
-NORMAL_95 = 1.959963984540054
 
 Days = Callable[[np.ndarray, int, Policy, np.random.Generator], Iterator[Sample]]
 
@@ -143,7 +143,9 @@ def _recent_rate(
     chance = max(rate * exposure - rate**2 * (young * shown[ages] ** 2).sum(), 0)
     noise = (((old_by_age[:, ages] * young).sum(axis=1) - exposure * lags) ** 2).sum() * correction / lags.sum() ** 2
     variance = (between * (exposures**2).sum() + chance + rate**2 * noise) / exposure**2
-    return rate, NORMAL_95 * sqrt(variance)
+    # As many campaigns of like sizes as would tell as much.
+    freedom = max(old.sum() ** 2 / (old.astype(float) ** 2).sum() - 1, 3)
+    return rate, float(stats.t.ppf(0.975, freedom)) * sqrt(variance)
 
 
 def rate_window(policy: Policy) -> int:
