@@ -91,6 +91,7 @@ FITTED = frozenset(
         "viral_levers",
         "viral_forecasts",
         "scorecard",
+        "integration_health",
         "success_criteria",
         "system_health",
     }
