@@ -144,15 +144,13 @@ def test_the_slowest_operation_is_told_by_its_99th_percentile_of_a_day(warehouse
     assert (found["value"], found["size"]) == (399.0, 100)
 
 
-def test_the_monitor_goes_on_after_an_outage(
-    warehouse: Warehouse, session_warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_monitor_goes_on_after_an_outage(warehouse: Warehouse, session_warehouse: Warehouse):
     """Prevents a watch that dies with what it watches."""
-    monkeypatch.setattr(monitor, "_until_next", lambda _now: timedelta(milliseconds=20))
     with warehouse.connect() as connection:
         name = connection.info.dbname
     stop, told = Event(), []
-    watch = Thread(target=monitor.monitor, args=(warehouse, POLICY, stop, told.append))
+    often = {"interval": timedelta(milliseconds=20)}
+    watch = Thread(target=monitor.monitor, args=(warehouse, POLICY, stop, told.append), kwargs=often)
     watch.start()
     try:
         _wait_until(lambda: _newest(warehouse) is not None)
@@ -171,8 +169,9 @@ def test_the_monitor_goes_on_after_an_outage(
 
 
 def test_it_measures_when_a_minute_begins():
-    assert monitor._until_next(START + timedelta(seconds=59.5)) == timedelta(seconds=0.5)
-    assert monitor._until_next(START) == timedelta(minutes=1)
+    minute = timedelta(minutes=1)
+    assert monitor._until_next(START + timedelta(seconds=59.5), minute) == timedelta(seconds=0.5)
+    assert monitor._until_next(START, minute) == minute
 
 
 def _newest(warehouse: Warehouse) -> datetime | None:
