@@ -24,6 +24,11 @@ SWITCHED_ON = frozenset({"true", "t", "yes", "y", "on", "1"})
 SWITCHED_OFF = frozenset({"false", "f", "no", "n", "off", "0"})
 # days that raw events are kept beyond the lookback, for conversions that arrive late.
 RETENTION_MARGIN_DAYS = 7
+# Of these pairs the first is the least of something, the second the most.
+RANGES = (
+    ("content_min_body_words", "content_max_body_words"),
+    ("content_breaker_pause_minutes", "content_breaker_longest_pause_minutes"),
+)
 # What is healthy from a target on is critical below a floor, which cannot lie above it.
 BANDS = (
     ("campaign_delivery_target", "campaign_delivery_floor"),
@@ -135,6 +140,12 @@ class Policy(BaseModel):
     critical_free_min_watched: Share
     metric_max_age_hours: Annotated[int, Field(ge=1, le=100_000)]
 
+    content_min_recipients: Count
+    content_min_shortfall: Share
+    content_new_days: Days
+    content_expiring_days: Days
+    content_min_people: Count
+
     recalibration_judged_days: Days
     recalibration_confidence: Annotated[float, Field(ge=0.5, lt=1)]
     recalibration_min_new_truth: Count
@@ -158,6 +169,28 @@ class Policy(BaseModel):
     audit_max_change: Annotated[float, Field(ge=0, le=1000)]
     audit_min_history: Count
     audit_max_share_rise: Share
+
+    # Content: what a draft must be, and when AI is given a rest.
+    content_max_subject_chars: Annotated[int, Field(ge=10, le=1000)]
+    content_max_preview_chars: Annotated[int, Field(ge=10, le=1000)]
+    content_min_body_words: Annotated[int, Field(ge=1, le=10_000)]
+    content_max_body_words: Annotated[int, Field(ge=1, le=10_000)]
+    content_max_similarity: Annotated[float, Field(gt=0, le=1)]
+    content_variants: Annotated[int, Field(ge=1, le=10)]
+    content_temperature: Annotated[float, Field(ge=0, le=2)]
+    content_brief_days: Days
+    content_concurrency: Annotated[int, Field(ge=1, le=256)]
+    content_call_seconds: Annotated[int, Field(ge=1, le=600)]
+    content_max_calls: Annotated[int, Field(ge=1, le=20)]
+    content_retry_first_seconds: Annotated[int, Field(ge=1, le=3600)]
+    content_daily_budget_cents: Cents
+    content_subject_budget_cents: Cents
+
+    content_breaker_window_minutes: Annotated[int, Field(ge=1, le=43_200)]
+    content_breaker_min_jobs: Count
+    content_breaker_pause_minutes: Annotated[int, Field(ge=1, le=43_200)]
+    content_breaker_longest_pause_minutes: Annotated[int, Field(ge=1, le=43_200)]
+    content_breaker_probes: Annotated[int, Field(ge=1, le=1000)]
 
     alert_conversion_rate_floor: Share
     metric_retention_days: Days
@@ -257,6 +290,9 @@ class Policy(BaseModel):
                 found.append(
                     f"{floor}: found {getattr(self, floor)}, expected at most {getattr(self, target)}: {target}"
                 )
+        for least, most in RANGES:
+            if getattr(self, most) < getattr(self, least):
+                found.append(f"{most}: found {getattr(self, most)}, expected at least {getattr(self, least)}: {least}")
         if self.history_loads < self.history_min_loads:
             found.append(
                 f"history_loads: found {self.history_loads}, expected at least {self.history_min_loads}: "

@@ -24,6 +24,7 @@ GROUND = {
     "orchestration.warehouse",
     "orchestration.policy",
     "orchestration.bounds",
+    "orchestration.documents",
     "orchestration.fitting",
     "orchestration.webhooks",
 }

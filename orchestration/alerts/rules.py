@@ -10,8 +10,9 @@ from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+
+from ..documents import DocumentError, fault_lines, parsed_yaml
 
 DURATION = re.compile(r"([0-9]{1,9})\s*(s|m|h|d)")
 LONGEST = timedelta(days=3650)
@@ -172,7 +173,7 @@ def parse_rules(
         try:
             rules.append(Rule.model_validate(entry, context={"policy": policy}))
         except ValidationError as error:
-            faults += [_fault(where, problem) for problem in error.errors()]
+            faults += fault_lines(where, error, whole="the rule")
     known = {str(entry["name"]) for entry in given if isinstance(entry, dict) and "name" in entry}
     faults += _references(rules, known, metrics, channels, owners)
     if faults:
@@ -182,25 +183,12 @@ def parse_rules(
 
 def _entries(text: str) -> list[Any]:
     try:
-        document = yaml.load(text, _UniqueKeys)
-    except yaml.YAMLError as error:
-        raise RulesError(f"not YAML: {' '.join(str(error).split())}") from None
+        document = parsed_yaml(text)
+    except DocumentError as error:
+        raise RulesError(str(error)) from None
     if not isinstance(document, dict) or set(document) != {"rules"} or not isinstance(document["rules"], list):
         raise RulesError("expected a mapping with the one key `rules`, a list")
     return document["rules"]
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _value in node.value]
-        for place, key in enumerate(keys):
-            if key in keys[:place]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key!r} stands twice", node.value[place][0].start_mark
-                )
-        return super().construct_mapping(node, deep)
 
 
 def _references(
@@ -228,13 +216,3 @@ def _references(
     except CycleError as error:
         # Each would keep the other quiet, and nobody would hear of either.
         yield f"inhibited_by goes in a circle: {' -> '.join(reversed(error.args[1]))}"
-
-
-def _fault(where: str, problem: Any) -> str:
-    field = ".".join(str(part) for part in problem["loc"]) or "the rule"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing":
-        return f"{where}: {field}: missing"
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: {field}: no such field"
-    return f"{where}: {field}: found {problem['input']!r}: {message}" if problem["loc"] else f"{where}: {message}"

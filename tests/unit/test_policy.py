@@ -50,6 +50,8 @@ def test_an_empty_variable_counts_as_not_set(text):
         ("REPORTING_CURRENCY", "USD\n", "an ISO 4217 code"),
         ("RAW_RETENTION_DAYS", "31", "at least 37"),
         ("AI_SUCCESS_FLOOR", "0.96", "at most 0.95: ai_success_target"),
+        ("CONTENT_MAX_BODY_WORDS", "19", "expected at least 20: content_min_body_words"),
+        ("CONTENT_BREAKER_LONGEST_PAUSE_MINUTES", "29", "expected at least 30: content_breaker_pause_minutes"),
         ("CAMPAIGN_DELIVERY_TARGET", "0.5", "expected at most 0.5: campaign_delivery_target"),
     ],
 )
