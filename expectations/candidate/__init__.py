@@ -13,6 +13,8 @@ from . import (
     channel_removal_effects,
     channel_roi,
     channel_transitions,
+    content_opportunities,
+    content_performance,
     fct_attribution,
     fct_invites,
     fct_referrals,
@@ -73,6 +75,8 @@ MODULES = {
     "integration_health": integration_health,
     "success_criteria": success_criteria,
     "system_health": system_health,
+    "content_opportunities": content_opportunities,
+    "content_performance": content_performance,
 }
 
 

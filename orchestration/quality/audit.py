@@ -193,4 +193,6 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
     "integration_health": (_bounds,),
     "success_criteria": (_bounds,),
     "system_health": (_bounds,),
+    "content_opportunities": (_bounds,),
+    "content_performance": (_bounds,),
 }

@@ -277,6 +277,22 @@ BOUNDS = {
             count(*) filter (where status = 'critical' and value >= critical_at) as worse_than_value
         from {table}
     """,
+    "content_opportunities": """
+        select
+            count(*) filter (where channel is not null and rate not between rate_low and rate_high) as outside_interval,
+            min(shortfall_low) as lowest_shortfall,
+            min(least(people, benchmark_people)) filter (where channel is not null) as fewest_recipients,
+            min(people) filter (where channel is null) as fewest_people
+        from {table}
+    """,
+    "content_performance": """
+        select
+            count(*) filter (where converted > matured_delivered or matured_delivered > delivered)
+                as parts_beyond_whole,
+            count(*) filter (where lift not between lift_low and lift_high) as outside_interval,
+            count(distinct campaign_id) - count(*) filter (where is_control) as without_control
+        from {table}
+    """,
     "attribution_accuracy": """
         select
             min(accuracy) as lowest_accuracy,

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from tests.oracles.attribution import Row, attribution_by, fct_attribution
 from tests.oracles.campaigns import AddressKey, Deliveries, campaign_performance
+from tests.oracles.content import content_opportunities, content_performance
 from tests.oracles.feeds import Feeds, Fingerprint, json_fingerprint
 from tests.oracles.health import Service, integration_health, success_criteria
 from tests.oracles.journeys import journeys_of, touches_of
@@ -56,6 +57,8 @@ GRAINS: dict[str, tuple[str, ...]] = {
     "scorecard": ("metric",),
     "integration_health": ("integration",),
     "success_criteria": ("criterion",),
+    "content_opportunities": ("kind", "subject_id"),
+    "content_performance": ("campaign_id", "variant_id"),
 }
 """Mart -> the columns that no two of its rows share."""
 FITTED_GRAINS: dict[str, tuple[str, ...]] = {
@@ -116,6 +119,7 @@ def marts_of(
     cohorts = cohorts_of(referrals, lags, as_of, policy)
     headline = viral_headline(cohorts, as_of, policy)
     revenue = revenue_by_person(conversions)
+    connectors = super_connectors(referrals, revenue, policy)
     integrations = integration_health(feeds, as_of, policy)
     goals = [
         *viral_goals(referrals, headline, as_of, policy),
@@ -141,11 +145,13 @@ def marts_of(
         "viral_users_by_hour": viral_users_by_hour(referrals),
         "viral_generations": viral_generations(referrals),
         "viral_trees": viral_trees(referrals),
-        "super_connectors": super_connectors(referrals, revenue, policy),
+        "super_connectors": connectors,
         "viral_incentives": viral_incentives(referrals, feeds, as_of, revenue, policy),
         "scorecard": goals,
         "integration_health": integrations,
         "success_criteria": success_criteria(goals, integrations, Service(as_of), as_of, policy),
+        "content_opportunities": content_opportunities(deliveries, connectors, referrals, as_of, policy),
+        "content_performance": content_performance(feeds, deliveries, as_of, policy, address_key),
     }
     return {name: by_grain(rows, GRAINS[name]) for name, rows in marts.items()}
 

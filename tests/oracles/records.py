@@ -37,11 +37,11 @@ def user(name: str, joined: datetime, **fields: Any) -> dict[str, Any]:
     return {"user_id": name, "email": f"{name}@mail.example", "signed_up_at": joined.isoformat()} | fields
 
 
-def mail(kind: str, name: str, at: datetime, *, campaign: str = "spring") -> dict[str, Any]:
+def mail(kind: str, name: str, at: datetime, *, campaign: str = "spring", **fields: Any) -> dict[str, Any]:
     """A campaign event for the address <name>@mail.example."""
     event_id = f"{kind} {name} {at.isoformat()} {campaign}"
     known = {"event_id": event_id, "event_type": kind, "campaign_id": campaign}
-    return known | {"recipient_email": f"{name}@mail.example", "occurred_at": at.isoformat()}
+    return known | {"recipient_email": f"{name}@mail.example", "occurred_at": at.isoformat()} | fields
 
 
 def invite(event_id: str, actor: str, recipient: str, at: datetime, **fields: Any) -> dict[str, Any]:

@@ -48,6 +48,8 @@ RATE_DAYS = (8, 37, 66, 120)
 HOURS = (timedelta(hours=12), timedelta(hours=23, minutes=59, seconds=59, microseconds=999_999))
 CHANNELS = ("direct", "direct", "email", "paid_search", "social", "référence", "")
 CAMPAIGNS = ("c1", "c2", "C2", "c3", "never described")
+VARIANTS = (None, None, "v1", "v1", "V1", "vé", "control", "", 7, True)
+"""What events say of the variant of their content; text is not asked for, and 'control' means something."""
 CENTS = (0, 1, 3, 99, 100, 1_001, 1_000_001, 9_000_000, 9_000_001, 99_999_999)
 CURRENCIES = ("USD", "USD", "EUR", "GBP", "CHF", None)
 """EUR has rates, GBP an old one at most, CHF never one."""
@@ -58,6 +60,8 @@ FEW: dict[str, Any] = {
     "super_connector_threshold": 2,
     "campaign_interval_min_campaigns": 2,
     "campaign_recent_min_recipients": 1,
+    "content_min_recipients": 1,
+    "content_min_people": 1,
 }
 """Least numbers that so small a world has."""
 POLICIES: tuple[dict[str, Any], ...] = (
@@ -88,6 +92,13 @@ REFERRAL_POLICIES: tuple[dict[str, Any], ...] = (
     {"invite_window_days": 7, "viral_horizon_days": 7},
 )
 """The same of a world of referrals: in half of them two joins of one inviter are soon a burst."""
+
+CONTENT_POLICIES: tuple[dict[str, Any], ...] = (
+    {},
+    {"content_min_recipients": 12, "content_min_shortfall": 0},
+    {"content_min_recipients": 8, "content_min_shortfall": 0.15, "campaign_conversion_window_days": 7},
+)
+"""The same of a world of content."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +155,70 @@ def referral_world(seed: int, *, counts: Mapping[str, int] = REFERRAL_COUNTS, pe
         for feed, count in counts.items()
     }
     return World(feeds, as_of + SETTLED_AFTER, overrides)
+
+
+def content_world(seed: int, *, people: int = 240) -> World:
+    """A world in which campaigns, and their variants, convert so differently that it shows: each person gets a campaign
+    or two, in one variant or none, and converts by what that is worth.
+
+    Half of the campaigns name a control; in some nobody is beside the variants. settled, as `world` has it.
+    """
+    luck = Random(f"{seed}/content")
+    as_of = luck.choice((datetime(2026, 3, 16, tzinfo=UTC), datetime(2026, 3, 18, 7, 30, 0, 1, tzinfo=UTC)))
+    statuses = ("draft", "scheduled", "active", "active", "paused", "completed")
+    feeds: dict[str, list[dict[str, Any]]] = {
+        "campaigns": [
+            {
+                "campaign_id": campaign,
+                "name": f"campaign {campaign}",
+                "channel": luck.choice(("email", "email", "sms")),
+                "status": luck.choice(statuses),
+                "created_at": _written(as_of - timedelta(days=200)),
+                "updated_at": _written(as_of - timedelta(days=100)),
+            }
+            for campaign in CAMPAIGNS[:-1]
+        ],
+        "users": [],
+        "campaign_events": [],
+        "conversions": [],
+    }
+    groups = {
+        campaign: luck.choice(((None,), (None, "v1", "v2"), ("control", "v1", "v2", None), ("v1", "vé")))
+        for campaign in CAMPAIGNS
+    }
+    worth = {
+        (name, variant): luck.choice((0, 0.1, 0.5, 1)) for name, variants in groups.items() for variant in variants
+    }
+    for number in range(people):
+        address = f"p{number}@mail.example"
+        joined_at = as_of - timedelta(days=190)
+        feeds["users"].append({"user_id": f"p{number}", "email": address, "signed_up_at": _written(joined_at)})
+        for campaign in luck.sample(CAMPAIGNS, luck.choice((1, 1, 2))):
+            variant = luck.choice(groups[campaign])
+            sent_at = as_of - timedelta(days=luck.choice((29, 30, 31, 60, 90, 91)))
+            for n, kind in enumerate(("sent", "delivered", "opened")):
+                told = {"variant_id": variant} if variant and luck.random() < 0.8 else {}
+                feeds["campaign_events"].append(
+                    {
+                        "event_id": f"{campaign} {number} {kind}",
+                        "event_type": kind if kind != "delivered" or luck.random() < 0.95 else "bounced",
+                        "campaign_id": campaign,
+                        "recipient_email": address,
+                        "occurred_at": _written(sent_at + n * timedelta(hours=luck.choice((0, 1)))),
+                    }
+                    | told
+                )
+            if luck.random() < worth[campaign, variant]:
+                feeds["conversions"].append(
+                    {
+                        "conversion_id": f"{campaign} {number}",
+                        "user_id": f"p{number}",
+                        "occurred_at": _written(sent_at + timedelta(days=luck.choice((1, 7, 28, 31)))),
+                        "conversion_type": "subscription",
+                        "revenue_cents": 100,
+                    }
+                )
+    return World(feeds, as_of + SETTLED_AFTER, FEW | luck.choice(CONTENT_POLICIES))
 
 
 def worlds(
@@ -303,7 +378,7 @@ class _Draw:
             "campaign_id": self._luck.choice(CAMPAIGNS[:-1]),
             "name": f"campaign {self._n}",
             "channel": "email",
-            "status": self._luck.choice(("draft", "active", "completed")),
+            "status": self._luck.choice(("draft", "active", "paused", "scheduled", "completed")),
             "created_at": self._time(),
             "updated_at": self._time(),
         }
@@ -316,6 +391,7 @@ class _Draw:
             "campaign_id": self._luck.choice(CAMPAIGNS),
             "recipient_email": self._address(),
             "occurred_at": self._time(),
+            "variant_id": self._luck.choice(VARIANTS),
         }
 
     def _viral_actions(self) -> dict[str, Any]:
@@ -390,7 +466,7 @@ class _Draw:
         moment = self._moment(days_before)
         if self._luck.random() < 0.1:
             return f"{(moment + timedelta(hours=2)).replace(tzinfo=None).isoformat()}+02:00"
-        return moment.replace(tzinfo=None).isoformat() + "Z"
+        return _written(moment)
 
 
 class _ReferralDraw(_Draw):
@@ -428,6 +504,11 @@ class _ReferralDraw(_Draw):
 
     def _invite_id(self) -> str:
         return f"i{self._luck.randrange(2 * self._people)}"
+
+
+def _written(moment: datetime) -> str:
+    """An instant in UTC as a feed has it."""
+    return moment.replace(tzinfo=None).isoformat() + "Z"
 
 
 def _name(prefix: str, n: int) -> str:

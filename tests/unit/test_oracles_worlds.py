@@ -18,7 +18,16 @@ from tests.oracles.oracle import GRAINS, held_out, marts_of, trimmed_lower
 from tests.oracles.policy import MODELS, policy_of
 from tests.oracles.viral import Referrals, referrals_of
 from tests.oracles.viral_marts import generations_of
-from tests.oracles.worlds import World, arrivals, referral_world, together, world, worlds, write_feeds
+from tests.oracles.worlds import (
+    World,
+    arrivals,
+    content_world,
+    referral_world,
+    together,
+    world,
+    worlds,
+    write_feeds,
+)
 
 POLICY = policy_of(Path(__file__).parents[2] / "dbt_project.yml")
 LAWS = settings(max_examples=60, deadline=None)
@@ -157,6 +166,30 @@ def test_the_worlds_hold_every_kind_of_trouble() -> None:
     outcomes = {"self", "already_a_user", "duplicate", "credited", "other_inviter_credited", "pending", "expired"}
     assert outcomes <= seen.keys()
     assert {"campaign_conversion_rate met", "campaign_conversion_rate missed"} <= seen.keys()
+
+
+def test_the_worlds_hold_every_opportunity_and_every_verdict() -> None:
+    """Prevents marts of content that nothing is ever told in."""
+    seen: Counter = Counter()
+    for seed in range(60):
+        for drawn in (world(seed), referral_world(seed), content_world(seed)):
+            found = marts(drawn)
+            seen.update(row["kind"] for row in found["content_opportunities"])
+            seen.update(row["verdict"] for row in found["content_performance"])
+            named = {
+                record["campaign_id"]
+                for record in drawn.feeds.get("campaign_events", ())
+                if record.get("variant_id") == "control"
+            }
+            seen.update(
+                "control by name" if row["campaign_id"] in named else "control by absence"
+                for row in found["content_performance"]
+                if row["is_control"] and row["delivered"]
+            )
+    verdicts = {"control", "no_data", "winner", "loser", "undecided"}
+    controls = {"control by name", "control by absence"}
+    assert seen.keys() == {"underperforming_campaign", "super_connectors", "expiring_invites"} | verdicts | controls
+    assert min(seen.values()) >= 5
 
 
 def told(referrals: Referrals) -> dict[str, dict[str, object]]:

@@ -71,6 +71,31 @@ BREACHES = (
         "delete from candidate.fct_attribution where touch_position = 1",
     ),
     (
+        "assert_variants_hold_every_recipient",
+        "a variant is missing",
+        "delete from candidate.content_performance where not is_control and delivered > 0",
+    ),
+    (
+        "assert_variants_hold_every_recipient",
+        "a control counts who was never reached",
+        "update candidate.content_performance set delivered = delivered + 1000 where is_control",
+    ),
+    (
+        "assert_variants_hold_every_recipient",
+        "a campaign has no control",
+        "update candidate.content_performance set is_control = false where variant_id = 'control'",
+    ),
+    (
+        "assert_variants_hold_every_recipient",
+        "a recipient is lost on the way from raw",
+        """
+        with lost as (select min(recipient_key) as recipient_key from intermediate.int_campaign_recipients_assigned),
+        shown as (delete from candidate.content_performance where not is_control)
+        delete from intermediate.int_campaign_recipients_assigned
+        where recipient_key = (select recipient_key from lost)
+        """,
+    ),
+    (
         "assert_paths_hold_every_conversion",
         "a path is missing",
         "delete from candidate.path_summary where conversions > 0",

@@ -77,7 +77,12 @@ def test_what_is_published_passes_its_own_audit(candidate):
     unjudged = {
         finding.expectation.column for one in outcomes.values() for finding in one.findings if not finding.judged
     }
-    assert unjudged == {"accuracy", "drifted_accuracy", "attribution_accuracy"}
+    # Of so few people there is neither ground truth enough nor a campaign that surely falls short.
+    truth, campaigns = (
+        {"accuracy", "drifted_accuracy", "attribution_accuracy"},
+        {"lowest_shortfall", "fewest_recipients"},
+    )
+    assert unjudged == truth | campaigns
 
 
 BREACHES = [
@@ -121,6 +126,67 @@ BREACHES = [
 def test_a_candidate_that_breaks_an_expectation_is_found(candidate, mart, column, change, blocks):
     """Prevents an expectation that nothing can break."""
     assert broken(audit(candidate, f"update candidate.{mart} {change}"))[mart, column] is blocks
+
+
+OPPORTUNITY = """
+    insert into candidate.content_opportunities
+        (kind, subject_id, channel, people, rate, rate_low, rate_high, benchmark_people, shortfall_low, as_of)
+    values ('{kind}', '1', {channel}, {people}, 0.1, 0.05, {rate_high}, {benchmark_people}, {shortfall_low}, now())
+"""
+CAMPAIGN = {
+    "kind": "underperforming_campaign",
+    "channel": "'email'",
+    "people": 200,
+    "rate_high": 0.2,
+    "benchmark_people": 200,
+    "shortfall_low": 0.03,
+}
+GROUP = dict.fromkeys(CAMPAIGN, "null") | {"kind": "super_connectors", "people": 20}
+
+
+@pytest.mark.parametrize(
+    ("opportunity", "column"),
+    [
+        (CAMPAIGN, None),
+        (GROUP, None),
+        (CAMPAIGN | {"rate_high": 0.09}, "outside_interval"),
+        (CAMPAIGN | {"shortfall_low": 0.01}, "lowest_shortfall"),
+        (CAMPAIGN | {"people": 199}, "fewest_recipients"),
+        (CAMPAIGN | {"benchmark_people": 199}, "fewest_recipients"),
+        (GROUP | {"people": 19}, "fewest_people"),
+    ],
+)
+def test_an_opportunity_that_rests_on_too_little_blocks(candidate, opportunity, column):
+    """Prevents briefs about chance, and about persons."""
+    found = broken(audit(candidate, OPPORTUNITY.format(**opportunity)))
+    assert found == ({("content_opportunities", column): True} if column else {})
+
+
+VARIANT = """
+    insert into candidate.content_performance
+        (campaign_id, variant_id, is_control, delivered, matured_delivered, converted, lift, lift_low, lift_high,
+        verdict, as_of)
+    values
+        ('c', 'control', {is_control}, 9, 9, 9, null, null, null, 'control', now()),
+        ('c', 'v', false, 9, {matured}, {converted}, -0.5, {lift_low}, 0, 'undecided', now())
+"""
+GOOD_VARIANT = {"is_control": True, "matured": 9, "converted": 9, "lift_low": -1}
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ({}, None),
+        ({"is_control": False}, "without_control"),
+        ({"matured": 10}, "parts_beyond_whole"),
+        ({"converted": 10}, "parts_beyond_whole"),
+        ({"lift_low": -0.4}, "outside_interval"),
+    ],
+)
+def test_a_variant_that_cannot_be_blocks(candidate, change, column):
+    """Prevents a verdict on counts that contradict each other, or against nothing."""
+    found = broken(audit(candidate, VARIANT.format(**GOOD_VARIANT | change)))
+    assert found == ({("content_performance", column): True} if column else {})
 
 
 def test_a_day_that_has_gone_blocks(candidate):

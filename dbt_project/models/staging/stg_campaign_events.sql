@@ -14,6 +14,8 @@ renamed as (
         campaign_id,
         recipient_key,
         recipient_mailbox_key,
+        -- No field of the contract: what a sending system adds. Migration 0014 has an index on this very expression.
+        nullif({{ json_text('properties', 'variant_id') }}, '') as variant_id,
         occurred_at,
         load_id
     from source
