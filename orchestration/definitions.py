@@ -13,6 +13,7 @@ from dagster_dbt import DbtManifestAssetSelection
 
 from orchestration.alerts.defs import alerts_definitions
 from orchestration.attribution.defs import attribution_definitions, refresh_fits
+from orchestration.content.defs import content_definitions
 from orchestration.ingest.defs import ingest_definitions
 from orchestration.ingest.landing import purge_done
 from orchestration.installation import Installation
@@ -57,6 +58,13 @@ def build_definitions(installation: Installation) -> dg.Definitions:
             addresses=installation.alert_addresses,
             ui=installation.ui,
             interval_ms=settings.monitoring_interval_ms,
+            may_ask=settings.marketing_automation_enabled,
+        ),
+        content_definitions(
+            warehouse,
+            desk=lambda: installation.desk,
+            folder=installation.content_folder,
+            to=lambda: installation.sending_system,
             may_ask=settings.marketing_automation_enabled,
         ),
         operations_definitions(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from orchestration.alerts.alerting import Addresses
+from orchestration.content.desk import Desk, Endpoint, desk_of
+from orchestration.content.exporting import SendingSystem
 from orchestration.ingest.open_load import PersonalData
 from orchestration.policy import Policy
 from orchestration.privacy.keys import find_keys
@@ -19,6 +21,7 @@ from orchestration.settings import REPOSITORY, Settings, SettingsError, key_byte
 from orchestration.transform.project import Project
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.vault import holds_pseudonyms
+from orchestration.webhooks import is_webhook_secret, webhook_secret
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,44 @@ class Installation:
             webhook_url=url.get_secret_value() if url else None,
             webhook_secrets=tuple(secret.get_secret_value().split()) if secret else (),
             webhook_may_be_private=settings.marketing_alert_webhook_private,
+        )
+
+    @cached_property
+    def desk(self) -> Desk:
+        """What content is made with. Raises DeskError for files with faults."""
+        settings = self.settings
+        key = settings.openai_api_key
+        endpoint = Endpoint(
+            is_on=settings.ai_content_generation_enabled,
+            api_key=key.get_secret_value() if key else None,
+            base_url=settings.openai_base_url,
+            model=settings.ai_content_model,
+            max_tokens=settings.ai_max_tokens,
+            is_idempotent=settings.ai_endpoint_is_idempotent,
+            prices=settings.marketing_ai_prices,
+            link_hosts=tuple(settings.content_link_hosts.split()),
+        )
+        return desk_of(self.policy, endpoint)
+
+    @property
+    def content_folder(self) -> Path:
+        """Where approved content is filed."""
+        return self.settings.marketing_home / "content"
+
+    @property
+    def sending_system(self) -> SendingSystem | None:
+        """Where approved content is posted, if anywhere. Raises SettingsError for secrets that are none."""
+        settings = self.settings
+        if settings.marketing_content_webhook_url is None:
+            return None
+        given = settings.marketing_content_webhook_secret
+        secrets = tuple(given.get_secret_value().split()) if given else (webhook_secret(settings.marketing_home),)
+        if not all(is_webhook_secret(secret) for secret in secrets):
+            raise SettingsError("MARKETING_CONTENT_WEBHOOK_SECRET: expected secrets, each `whsec_` and base64")
+        return SendingSystem(
+            settings.marketing_content_webhook_url.get_secret_value(),
+            secrets,
+            settings.marketing_content_webhook_private,
         )
 
     @cached_property

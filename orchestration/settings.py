@@ -109,9 +109,16 @@ class Settings(BaseSettings):
     viral_tracking_enabled: bool = True
     ai_content_generation_enabled: bool = False
 
-    openai_api_key: SecretStr | None = Field(None, title="a key, since AI_CONTENT_GENERATION_ENABLED is true")
+    openai_api_key: SecretStr | None = Field(None, title="a key")
+    openai_base_url: PlainUrl | None = Field(None, title="an http:// or https:// URL")
     ai_content_model: str = Field("gpt-4-turbo", pattern=r"^\S+$", title="the name of a model, without spaces")
     ai_max_tokens: int = Field(4000, ge=1, le=1_000_000)
+    ai_endpoint_is_idempotent: bool = False
+    content_link_hosts: Annotated[str, Field(pattern=r"^[a-z0-9.\s-]*$", title="names of hosts, apart by spaces")] = ""
+    marketing_ai_prices: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
+    marketing_content_webhook_url: WebUrl | None = Field(None, title="an http:// or https:// URL")
+    marketing_content_webhook_secret: SecretStr | None = Field(None, title="secrets, each `whsec_` and base64")
+    marketing_content_webhook_private: bool = False
 
     marketing_alert_webhook_url: WebUrl | None = Field(None, title="an http:// or https:// URL")
     # Several, apart by spaces, while a receiver changes from one to the next.
@@ -120,13 +127,6 @@ class Settings(BaseSettings):
     marketing_contacts: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
     marketing_ui_url: PlainUrl | None = Field(None, title="an http:// or https:// URL")
     monitoring_interval_ms: int = Field(30_000, ge=1000, le=3_600_000)
-
-    @field_validator("openai_api_key")
-    @classmethod
-    def _given_when_content_is_on(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if key is None and info.data.get("ai_content_generation_enabled"):
-            raise ValueError("missing")
-        return key
 
     @field_validator("api_port")
     @classmethod
@@ -153,6 +153,8 @@ SECRETS = frozenset(
         "openai_api_key",
         "marketing_alert_webhook_url",
         "marketing_alert_webhook_secret",
+        "marketing_content_webhook_url",
+        "marketing_content_webhook_secret",
     }
 )
 

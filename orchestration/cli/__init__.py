@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from orchestration.alerts.rules import RulesError
+from orchestration.content.desk import DeskError
 from orchestration.ingest.landing import WrongUsageError, stray_files
 from orchestration.ingest.open_load import LoadReport
 from orchestration.installation import Installation
@@ -28,11 +29,12 @@ from orchestration.transform.project import ProjectError
 from orchestration.warehouse import WarehouseError
 from orchestration.warehouse.builds import frozen_before as read_frozen_before
 
-from . import alerts, attribution, loads, switches, viral, warehouse
+from . import alerts, attribution, content, loads, switches, viral, warehouse
 from .printing import DEFAULT_WAIT_SECONDS, FAILED, WRONG_USAGE, plain, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(content.app, name="content")
 app.add_typer(loads.app, name="loads")
 app.add_typer(attribution.app, name="calibration")
 app.add_typer(viral.app, name="viral")
@@ -197,7 +199,7 @@ def main() -> None:
     export_env_file(os.environ)
     try:
         app()
-    except (SettingsError, PolicyError, RulesError, WrongUsageError, ProjectError) as error:
+    except (SettingsError, PolicyError, RulesError, DeskError, WrongUsageError, ProjectError) as error:
         tell(f"marketing: {error}")
         sys.exit(WRONG_USAGE)
     except (WarehouseError, KeyProblem, ProcessError, OSError) as error:

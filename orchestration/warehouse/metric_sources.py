@@ -168,6 +168,18 @@ left join ops.metric_rollups as minutes
         and minutes.bucket_at < date_trunc('minute', %(now)s)
 group by span.at, span.minutes
 """
+# Of jobs for content that called a model: the share with a draft that is fit, in the breaker's window.
+AI_SUCCESS = """
+select avg((jobs.status = 'done')::integer)::float8 as value, count(*) as size
+from ops.content_jobs as jobs
+where
+    jobs.finished_at > %(now)s - make_interval(mins => %(content_breaker_window_minutes)s)
+    and jobs.finished_at <= %(now)s
+    and exists (
+        select from ops.content_calls as calls
+        where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
+    )
+"""
 SLOWEST = """
 select percentile_disc(0.99) within group (order by value) as value, count(*) as size, metric as label
 from ops.metric_samples
@@ -329,7 +341,8 @@ METRICS: dict[str, Query | None] = {
     "offline_queue_depth": _of_mart("integration_health", INTEGRATION, of="offline"),
     "integration_silent_minutes": _of_mart("integration_health", SILENT),
     "critical_components": _of_mart("system_health", CRITICAL),
-    "ai_success_rate": None,
+    "ai_success_rate": _of_ops(AI_SUCCESS),
+    **dict.fromkeys(("ai_queue_seconds", "ai_job_ms", "ai_model_ms", "ai_overhead_ms")),
 }
 # These rest with VIRAL_TRACKING_ENABLED=false.
 VIRAL_METRICS = frozenset({"viral_coefficient"})

@@ -71,15 +71,15 @@ def test_every_problem_is_one_line_and_all_come_at_once(monkeypatch):
         monkeypatch,
         DAGSTER_PORT="abc",
         VIRAL_TRACKING_ENABLED="maybe",
-        AI_CONTENT_GENERATION_ENABLED="true",
         AI_MAX_TOKENS="0",
+        CONTENT_LINK_HOSTS="https://shop.example",
         MARKETING_AS_OF="yesterday",
     )
     assert sorted(message.splitlines()) == [
         "AI_MAX_TOKENS: found '0', expected a whole number from 1 to 1000000",
+        "CONTENT_LINK_HOSTS: found 'https://shop.example', expected names of hosts, apart by spaces",
         "DAGSTER_PORT: found 'abc', expected a whole number from 1 to 65535",
         "MARKETING_AS_OF: found 'yesterday', expected a time such as 2026-04-01T00:00:00Z (UTC when it names no zone)",
-        "OPENAI_API_KEY: found nothing, expected a key, since AI_CONTENT_GENERATION_ENABLED is true",
         "VIRAL_TRACKING_ENABLED: found 'maybe', expected true or false",
     ]
 

@@ -1,40 +1,20 @@
 """`marketing alerts` and `marketing switch`, as typed."""
 
-import json
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from orchestration.cli import app
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.failures import RunFailure, record_failure
 from orchestration.warehouse.metric_samples import add_samples
 from tests.receivers import http_receiver, webhook_fault
+from tests.shell import Shell
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
-
-
-class Shell:
-    """Types commands for an installation whose warehouse is that of the test."""
-
-    def __init__(self, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.home = warehouse.home
-        self.environ = monkeypatch
-        monkeypatch.setenv("MARKETING_HOME", str(warehouse.home))
-        monkeypatch.setenv("WAREHOUSE_URL", warehouse.url)
-
-    def type(self, line: str, *more: str) -> Result:
-        return CliRunner().invoke(app, [*line.split(), *more])
-
-    def lines(self) -> list[dict]:
-        path = Path(self.home, "alerts", "alerts.jsonl")
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.fixture

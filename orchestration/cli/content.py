@@ -1,0 +1,179 @@
+"""`marketing content`: what was written about what, and the judgement of people on it."""
+
+import getpass
+import json
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from orchestration.content.costs import dollars
+from orchestration.content.exporting import export
+from orchestration.content.working import work
+from orchestration.installation import Installation
+from orchestration.warehouse import content as stored
+
+from .printing import FAILED, NOTHING, plain, show, table, tell
+
+app = typer.Typer(no_args_is_help=True, help="Content that AI or templates wrote: review, approve, export.")
+
+
+class Status(StrEnum):
+    """What a draft is in."""
+
+    PENDING_REVIEW = "pending_review"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    PUBLISHED = "published"
+    SUPERSEDED = "superseded"
+
+
+STYLES = {
+    Status.PENDING_REVIEW: "yellow",
+    Status.APPROVED: "green",
+    Status.REJECTED: "red",
+    Status.PUBLISHED: "green",
+    Status.SUPERSEDED: "dim",
+}
+Author = Annotated[str | None, typer.Option(help="who does it [default: this user]")]
+DraftId = Annotated[int, typer.Argument(help="number of the draft: marketing content list")]
+
+
+@app.command("run")
+def run(
+    most: Annotated[int | None, typer.Option("--limit", min=1, help="jobs to take [default: all due]")] = None,
+) -> None:
+    """Ask for content where the marts say it is needed, write what is due, export what is approved."""
+    installation = Installation.load()
+    if not installation.settings.marketing_automation_enabled:
+        tell("MARKETING_AUTOMATION_ENABLED is false: nothing is written or sent")
+        raise typer.Exit(FAILED)
+    found = work(
+        installation.warehouse,
+        installation.desk,
+        datetime.now(UTC),
+        folder=installation.content_folder,
+        to=installation.sending_system,
+        most=most,
+        tell=typer.echo,
+    )
+    typer.echo(", ".join(f"{many} {what}" for what, many in found.as_dict().items()))
+
+
+@app.command("list")
+def list_drafts(
+    status: Annotated[list[Status] | None, typer.Option(help="only of these [default: all]")] = None,
+    most: Annotated[int, typer.Option("--limit", min=1, help="how many")] = 50,
+    as_json_: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """The latest drafts, newest first."""
+    with Installation.load().warehouse.connect() as connection:
+        found = stored.drafts(connection, [one.value for one in status or list(Status)], most)
+    if as_json_:
+        typer.echo(json.dumps(found, indent=2, default=plain))
+        return
+    if not found:
+        typer.echo("No drafts. marketing content run writes them once marts.content_opportunities has rows.")
+        return
+    rows = table("draft", "about", "origin", "status", "subject", "why", right=("draft",))
+    for draft in found:
+        faults = ", ".join(dict.fromkeys(fault["code"] for fault in draft["faults"]))
+        rows.add_row(
+            str(draft["draft_id"]),
+            escape(f"{draft['kind']} {draft['subject_id']}"),
+            draft["origin"],
+            f"[{STYLES[draft['status']]}]{draft['status']}[/]",
+            escape(draft["subject"]),
+            escape(faults or draft["reason"] or (draft["job_reason"] or "" if draft["origin"] == "template" else "")),
+        )
+    show(rows)
+
+
+@app.command("jobs")
+def list_jobs(most: Annotated[int, typer.Option("--limit", min=1, help="how many")] = 50) -> None:
+    """The latest jobs, how they ended and what they cost."""
+    with Installation.load().warehouse.connect() as connection:
+        found = stored.jobs(connection, most)
+    rows = table("job", "brief", "about", "model", "status", "US dollars", "why", right=("job", "brief", "US dollars"))
+    for job in found:
+        rows.add_row(
+            str(job["job_id"]),
+            str(job["brief_id"]),
+            escape(f"{job['kind']} {job['subject_id']}"),
+            escape(job["model"]),
+            job["status"],
+            dollars(job["cost_usd_micros"]),
+            escape(job["reason"] or ""),
+        )
+    show(rows)
+
+
+@app.command("show")
+def show_draft(draft_id: DraftId) -> None:
+    """One draft whole: the brief it answers, its text, and what is wrong with it."""
+    draft = _draft(Installation.load(), draft_id)
+    for name in ("draft_id", "variant_id", "status", "origin", "model", "prompt_version", "reason", "reviewed_by"):
+        typer.echo(f"{name:16}{draft[name] if draft[name] is not None else NOTHING}")
+    typer.echo(f"{'about':16}{draft['kind']} {draft['subject_id']}: {draft['brief']['goal']}")
+    for fact in draft["brief"]["facts"]:
+        typer.echo(f"{'':16}{fact['name']}: {fact['value']} ({fact['unit']})")
+    for fault in draft["faults"]:
+        typer.echo(f"{'fault':16}{fault['code']}: found {fault['found']}, expected {fault['expected']}")
+    typer.echo(f"\nSubject: {draft['subject']}\nPreview: {draft['preview']}\n\n{draft['body']}")
+
+
+@app.command("approve")
+def approve(draft_id: DraftId, author: Author = None) -> None:
+    """Let a draft be sent: it is exported with the next run, or by marketing content export."""
+    _review(draft_id, "approved", author, None)
+
+
+@app.command("reject")
+def reject(draft_id: DraftId, reason: Annotated[str, typer.Option(help="why")], author: Author = None) -> None:
+    """Keep a draft from being sent."""
+    _review(draft_id, "rejected", author, reason)
+
+
+@app.command("retry")
+def retry(job_id: Annotated[int, typer.Argument(help="number of the job: marketing content jobs")]) -> None:
+    """Let a job that was left to people, or whose drafts were no good, call the model again, and be paid for again."""
+    with Installation.load().warehouse.connect() as connection:
+        freed = stored.retry(connection, job_id)
+    if not freed:
+        tell(f"job {job_id} is none that was left to people or rejected")
+        raise typer.Exit(FAILED)
+    typer.echo(f"job {job_id} is due again: marketing content run")
+
+
+@app.command("export")
+def export_approved(
+    folder: Annotated[Path | None, typer.Option("--dir", help="where to [default: MARKETING_HOME/content]")] = None,
+) -> None:
+    """Write what is approved into files, and post it to MARKETING_CONTENT_WEBHOOK_URL if there is one."""
+    installation = Installation.load()
+    folder = folder or installation.content_folder
+    published = export(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
+    typer.echo(f"{published} published in {folder}")
+
+
+def _review(draft_id: int, status: str, author: str | None, reason: str | None) -> None:
+    installation = Installation.load()
+    with installation.warehouse.connect() as connection:
+        judged = stored.review(connection, draft_id, status=status, author=author or getpass.getuser(), reason=reason)
+    if not judged:
+        draft = _draft(installation, draft_id)
+        tell(f"draft {draft_id} is {draft['status']}: only one that is pending_review can be {status}")
+        raise typer.Exit(FAILED)
+    typer.echo(f"draft {draft_id} is {status}")
+
+
+def _draft(installation: Installation, draft_id: int) -> dict:
+    with installation.warehouse.connect() as connection:
+        found = stored.draft(connection, draft_id)
+    if found is None:
+        tell(f"there is no draft {draft_id}: marketing content list")
+        raise typer.Exit(FAILED)
+    return found

@@ -1,0 +1,334 @@
+"""Works through the jobs that are due, many at once: claim, ask, store, judge, hand over.
+
+Everything is stored before the next step, so that whoever is killed leaves behind what was spent and what was written.
+A call that may have been paid for is not made again unless a person says so, or the server knows idempotency keys.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestration.warehouse import Connection, Warehouse
+from orchestration.warehouse import content as stored
+from orchestration.warehouse.content import Call, ClaimedJob, NewDraft
+from orchestration.warehouse.metric_samples import add_samples
+from orchestration.warehouse.switches import AI_CONTENT, switches, turn
+
+from .asking import APPLICATION
+from .breaker import NEVER_OPENED, Breaker, Outcome, Rules, State, may_call, next_state
+from .briefs import Brief
+from .costs import Budget, Price
+from .desk import Desk
+from .drafts import Draft, Variant
+from .prompts import Prompt
+from .templates import filled, template_for
+from .validation import Limits, faults_of
+from .writer import Answer, Moderation
+
+CENT = 10_000
+"""Millionths of a US dollar."""
+# A claim outlives its call by as much as storing and judging may take.
+LEASE_MARGIN = timedelta(seconds=60)
+# Texts that a new one may not be a near copy of: a few months of them.
+EARLIER = 200
+TRY_SOON = timedelta(minutes=1)
+# Who turned the switch off decides who turns it on: what an alert did, a try that succeeds undoes.
+ALERT_AUTHOR = "alert "
+BREAKER_AUTHOR = "breaker of content"
+
+
+@dataclass
+class Drained:
+    """How many jobs ended how. later: given back, to be tried again."""
+
+    done: int = 0
+    rejected: int = 0
+    manual: int = 0
+    later: int = 0
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A draft that only moderation has not seen."""
+
+    variants: tuple[Variant, ...]
+    faults: tuple[tuple[dict[str, str], ...], ...]
+
+
+@dataclass
+class _Round:
+    """One process at work. begun: what each future is for, a call, or the moderation of what came of one."""
+
+    connection: Connection
+    desk: Desk
+    pool: ThreadPoolExecutor
+    tell: Callable[[str], None]
+    drained: Drained = field(default_factory=Drained)
+    begun: dict[Future[Any], tuple[ClaimedJob, _Judged | None]] = field(default_factory=dict)
+    model_ms: dict[int, float] = field(default_factory=dict)
+    luck: Random = field(default_factory=Random)
+
+    def take(self, job: ClaimedJob) -> None:
+        """Begin a claimed job: judge what is written, ask a model, or leave it to people."""
+        if job.answer is not None:
+            self._go_on(job, job.answer["text"], job.answer["error"])
+            return
+        if (prompt := self.desk.prompts[job.kind]).version != job.prompt_version and not job.calls:
+            self._ask_anew(job, prompt)
+            return
+        # First, since a try that succeeded turns the switch on.
+        breaker, under_way = self._breaker()
+        if (why := self._why_not(job, breaker)) is not None:
+            self._leave(job, why)
+            return
+        if not may_call(breaker, under_way):
+            if breaker.state is State.OPEN:
+                self._leave(job, f"AI is given a rest: {breaker.reason}")
+            else:
+                self._give_back(job, TRY_SOON, "AI is being tried")
+            return
+        self._ask(job)
+
+    def _ask_anew(self, job: ClaimedJob, prompt: Prompt) -> None:
+        """A prompt that changed before anybody read it makes another job."""
+        stored.replace_job(self.connection, job, prompt.version)
+        self.tell(f"job {job.job_id}: asked for anew with prompt {prompt.version}")
+
+    def _why_not(self, job: ClaimedJob, breaker: Breaker) -> str | None:
+        desk = self.desk
+        if desk.writer is None:
+            return desk.off
+        turned = switches(self.connection).get(AI_CONTENT)
+        is_a_try = breaker.state is State.HALF_OPEN and turned is not None and turned.author.startswith(ALERT_AUTHOR)
+        if turned is not None and not turned.is_on and not is_a_try:
+            return f"switch {AI_CONTENT} is off: {turned.reason}"
+        if job.is_uncertain and not desk.is_idempotent:
+            return "a call for it may have been paid for, and nobody heard the answer: marketing content retry"
+        if desk.prompts[job.kind].version != job.prompt_version:
+            return f"its prompt, {job.prompt_version}, is not in force any more"
+        if desk.prices.of(job.model, job.claimed_at.date()) is None:
+            return f"no price is known of {job.model}: docs/ai-content.md"
+        return None
+
+    def _breaker(self) -> tuple[Breaker, int]:
+        """The breaker now, its change stored, and how many calls of a try are under way."""
+        now, rules = datetime.now(UTC), Rules.of(self.desk.policy)
+        held = stored.breaker(self.connection)
+        breaker = NEVER_OPENED
+        if held is not None:
+            state = State(held["state"])
+            left = rules.probes if state is State.HALF_OPEN else 0
+            breaker = Breaker(state, held["since"], held["reason"], held["pause_minutes"], left)
+        window_at = now - timedelta(minutes=rules.window_minutes)
+        since = window_at if held is None else min(breaker.since, window_at)
+        found = [Outcome(at, is_validated) for at, is_validated in stored.outcomes(self.connection, since)]
+        after = next_state(breaker, found, now, rules)
+        if after.state is not breaker.state:
+            stored.save_breaker(self.connection, after.state, after.since, after.reason, after.pause_minutes)
+            self.tell(f"breaker {after.state}: {after.reason}")
+            if after.state is State.CLOSED:
+                self._undo_alert(after.reason)
+        return after, stored.calls_under_way(self.connection, after.since)
+
+    def _undo_alert(self, reason: str) -> None:
+        turned = switches(self.connection).get(AI_CONTENT)
+        if turned is not None and not turned.is_on and turned.author.startswith(ALERT_AUTHOR):
+            turn(self.connection, AI_CONTENT, on=True, author=BREAKER_AUTHOR, reason=reason)
+
+    def _ask(self, job: ClaimedJob) -> None:
+        policy, price = self.desk.policy, self._price(job)
+        messages = self.desk.prompts[job.kind].messages(Brief.model_validate(job.brief))
+        # A token is a byte at least.
+        reserve = price.most(sum(len(one["content"].encode()) for one in messages), job.parameters["max_tokens"])
+        daily, subject = policy.content_daily_budget_cents * CENT, policy.content_subject_budget_cents * CENT
+        today = job.claimed_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        spent, refused = stored.begin_call(
+            self.connection,
+            job,
+            price_version=price.version,
+            reserve=reserve,
+            day=today,
+            since=job.claimed_at - timedelta(days=policy.content_brief_days),
+            refusal=lambda spent: Budget.refusal(
+                spent_today=spent.day, spent_campaign=spent.subject, most=reserve, daily=daily, campaign=subject
+            ),
+        )
+        if refused is None:
+            key = f"content-job-{job.job_id}"
+            call = self.pool.submit(self.desk.writer.write, job.model, messages, job.parameters, key)
+            self.begun[call] = (job, None)
+        elif spent.subject + reserve <= subject and reserve <= daily:
+            self._give_back(job, today + timedelta(days=1) - datetime.now(UTC), refused)
+        else:
+            self._leave(job, refused)
+
+    def _price(self, job: ClaimedJob) -> Price:
+        return self.desk.prices.of(job.model, job.claimed_at.date())
+
+    def ended(self, future: Future[Any]) -> None:
+        """Store what came of a call, and go on from there."""
+        job, judged = self.begun.pop(future)
+        if judged is not None:
+            self._moderated(job, judged, future.result())
+            return
+        answer: Answer = future.result()
+        self.model_ms[job.job_id] = answer.model_ms
+        if not stored.end_call(self.connection, job, self._call(job, answer)):
+            self.tell(f"job {job.job_id}: its claim ran out before the answer came")
+        elif answer.outcome in ("answered", "refused"):
+            self._go_on(job, answer.text, answer.error)
+        elif answer.is_final or (answer.outcome == "unknown" and not self.desk.is_idempotent):
+            self._leave(job, answer.error)
+        elif job.calls + 1 >= self.desk.policy.content_max_calls:
+            self._leave(job, f"{job.calls + 1} calls failed, the last one: {answer.error}")
+        else:
+            self._give_back(job, self._patience(job.calls, answer.retry_after), answer.error)
+
+    def _go_on(self, job: ClaimedJob, text: str | None, error: str | None) -> None:
+        if text is None:
+            self._reject(job, error, ())
+        else:
+            self._judge(job, text)
+
+    def _call(self, job: ClaimedJob, answer: Answer) -> Call:
+        if answer.outcome == "failed":
+            cost = 0
+        elif answer.input_tokens is None or answer.output_tokens is None:
+            cost = None
+        else:
+            cost = self._price(job).cost_usd_micros(answer.input_tokens, answer.output_tokens)
+        return Call(
+            answer.outcome,
+            answer.error,
+            cost,
+            answer.input_tokens,
+            answer.output_tokens,
+            answer.model_ms,
+            {"text": answer.text, "error": answer.error} if answer.outcome in ("answered", "refused") else None,
+        )
+
+    def _patience(self, earlier: int, asked_for: timedelta | None) -> timedelta:
+        """Twice as long each time, by chance between half of it and all, and never less than was asked for."""
+        longest = timedelta(seconds=self.desk.policy.content_retry_first_seconds) * 2 ** min(earlier, 12)
+        return max(longest * self.luck.uniform(0.5, 1), asked_for or timedelta())
+
+    def _judge(self, job: ClaimedJob, text: str) -> None:
+        brief = Brief.model_validate(job.brief)
+        try:
+            draft = Draft.model_validate_json(text)
+        except ValidationError as error:
+            self._reject(job, f"not the form that was asked for: {error.errors()[0]['type']}", ())
+            return
+        if len(draft.variants) != brief.variants:
+            self._reject(job, f"{len(draft.variants)} variants, asked for were {brief.variants}", ())
+            return
+        earlier = stored.earlier_texts(self.connection, job.kind, job.brief_id, EARLIER)
+        limits, instructions = Limits.of(self.desk.policy), self.desk.prompts[job.kind].system
+        faults = []
+        for number, variant in enumerate(draft.variants):
+            others = [*earlier, *(one.text for one in draft.variants[:number])]
+            found = faults_of(variant, brief, earlier=others, limits=limits, instructions=instructions)
+            faults.append(tuple({"code": str(one.code), "found": one.found, "expected": one.expected} for one in found))
+        judged = _Judged(tuple(draft.variants), tuple(faults))
+        fit = [variant.text for variant, found in zip(draft.variants, faults, strict=True) if not found]
+        if fit and self.desk.writer is not None:
+            asked = self.pool.submit(self.desk.writer.moderate, "\n\n".join(fit))
+            self.begun[asked] = (job, judged)
+        else:
+            self._hand_over(job, judged)
+
+    def _moderated(self, job: ClaimedJob, judged: _Judged, told: Moderation) -> None:
+        self.model_ms[job.job_id] = self.model_ms.get(job.job_id, 0.0) + told.model_ms
+        if told.error is not None:
+            # What is written stays written, and is judged again.
+            if job.attempts >= job.calls + self.desk.policy.content_max_calls:
+                self._reject(job, f"not moderated: {told.error}", ())
+            else:
+                self._give_back(job, self._patience(job.attempts, None), told.error)
+            return
+        if told.flagged:
+            fault = {"code": "moderation", "found": ", ".join(told.flagged), "expected": "nothing to object to"}
+            judged = _Judged(judged.variants, tuple((*found, fault) for found in judged.faults))
+        self._hand_over(job, judged)
+
+    def _hand_over(self, job: ClaimedJob, judged: _Judged) -> None:
+        drafts = self._drafts(job, judged)
+        if all(draft.faults for draft in drafts):
+            self._reject(job, "no variant is fit to send", drafts)
+        else:
+            self._finish(job, "done", None, drafts)
+
+    @staticmethod
+    def _drafts(job: ClaimedJob, judged: _Judged) -> list[NewDraft]:
+        return [
+            NewDraft(number, f"ai-{job.job_id}-{job.attempts}-{number}", "ai", *variant.model_dump().values(), found)
+            for number, (variant, found) in enumerate(zip(judged.variants, judged.faults, strict=True), start=1)
+        ]
+
+    def _reject(self, job: ClaimedJob, why: str | None, drafts: Sequence[NewDraft]) -> None:
+        """What was written is kept, and why it is no good; people get the template instead."""
+        self._finish(job, "rejected", why, [*drafts, self._template(job)])
+
+    def _leave(self, job: ClaimedJob, why: str | None) -> None:
+        self._finish(job, "manual", why, [self._template(job)])
+
+    def _template(self, job: ClaimedJob) -> NewDraft:
+        brief = Brief.model_validate(job.brief)
+        variant = filled(template_for(brief, self.desk.templates), brief)
+        identity = f"template-{job.job_id}-{job.attempts}"
+        return NewDraft(1, identity, "template", *variant.model_dump().values(), ())
+
+    def _finish(self, job: ClaimedJob, status: str, why: str | None, drafts: Sequence[NewDraft]) -> None:
+        if not stored.finish(self.connection, job, status, why, drafts):
+            self.tell(f"job {job.job_id}: its claim ran out before it was done")
+            return
+        setattr(self.drained, status, getattr(self.drained, status) + 1)
+        self.tell(f"job {job.job_id} ({job.kind} {job.subject_id}): {status}" + (f": {why}" if why else ""))
+        self._measure(job)
+
+    def _measure(self, job: ClaimedJob) -> None:
+        now, model_ms = datetime.now(UTC), self.model_ms.pop(job.job_id, None)
+        taken = (now - job.claimed_at).total_seconds() * 1000
+        figures = {"ai_queue_seconds": max((job.claimed_at - job.due_at).total_seconds(), 0.0)}
+        if model_ms is not None:
+            figures |= {"ai_job_ms": taken, "ai_model_ms": model_ms, "ai_overhead_ms": max(taken - model_ms, 0.0)}
+        add_samples(
+            self.connection,
+            [{"metric": metric, "sampled_at": now, "value": value} for metric, value in figures.items()],
+        )
+
+    def _give_back(self, job: ClaimedJob, wait_for: timedelta, why: str | None) -> None:
+        stored.put_back(self.connection, job, datetime.now(UTC) + wait_for, why or "")
+        self.drained.later += 1
+        self.tell(f"job {job.job_id} ({job.kind} {job.subject_id}): again in {wait_for.total_seconds():.0f} s: {why}")
+
+
+def drain(
+    warehouse: Warehouse, desk: Desk, *, most: int | None = None, tell: Callable[[str], None] = lambda _line: None
+) -> Drained:
+    """Work until no job is due, or `most` were taken. Several processes may do so at once."""
+    concurrency = desk.policy.content_concurrency
+    lease = timedelta(seconds=2 * desk.policy.content_call_seconds) + LEASE_MARGIN
+    taken = 0
+    with warehouse.connect(APPLICATION, autocommit=True) as connection, ThreadPoolExecutor(concurrency) as pool:
+        at_work = _Round(connection, desk, pool, tell)
+        stored.free_lapsed(connection)
+        while True:
+            free = concurrency - len(at_work.begun)
+            if most is not None:
+                free = min(free, most - taken)
+            jobs = stored.claim(connection, free, lease) if free > 0 else []
+            taken += len(jobs)
+            for job in jobs:
+                at_work.take(job)
+            if at_work.begun:
+                done, _others = wait(at_work.begun, return_when=FIRST_COMPLETED)
+                for future in done:
+                    at_work.ended(future)
+            elif not jobs:
+                return at_work.drained

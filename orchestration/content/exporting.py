@@ -1,0 +1,84 @@
+"""Hands approved content to whoever sends it: a file each, and a signed webhook. Done twice, it changes nothing."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse import content as stored
+from orchestration.webhooks import post_signed
+
+from .asking import APPLICATION
+
+
+@dataclass(frozen=True)
+class SendingSystem:
+    """Where approved content is posted."""
+
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    may_be_private: bool = False
+
+
+def export(
+    warehouse: Warehouse,
+    folder: Path,
+    to: SendingSystem | None,
+    *,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> int:
+    """Export what is approved; returns how many are published now: filed, and taken by the sending system if there is
+    one. What that does not take stays approved, and goes with the next export under the same webhook-id."""
+    published = 0
+    with warehouse.connect(APPLICATION, autocommit=True) as connection:
+        for draft in stored.to_export(connection):
+            payload = as_json(draft)
+            file_away(folder / f"{draft['variant_id']}.json", payload)
+            stored.mark_filed(connection, draft["draft_id"])
+            if to is not None and draft["sent_at"] is None:
+                outcome = post_signed(
+                    to.url, draft["variant_id"], payload, to.secrets, may_be_private=to.may_be_private
+                )
+                if outcome.error is not None:
+                    tell(f"draft {draft['draft_id']}: not taken by the sending system: {outcome.error}")
+                    continue
+                stored.mark_sent(connection, draft["draft_id"])
+            stored.publish_draft(connection, draft["draft_id"])
+            published += 1
+            tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is published")
+    return published
+
+
+def as_json(draft: Mapping[str, Any]) -> str:
+    """What a sending system needs; variant_id is to come back in its campaign events."""
+    brief = draft["brief"]
+    told = {
+        "type": "content.approved",
+        "data": {
+            "variant_id": draft["variant_id"],
+            "kind": draft["kind"],
+            "subject_id": draft["subject_id"],
+            "channel": brief["channel"],
+            "language": brief["language"],
+            "origin": draft["origin"],
+            "placeholders": brief["placeholders"],
+            "subject": draft["subject"],
+            "preview": draft["preview"],
+            "body": draft["body"],
+        },
+    }
+    return json.dumps(told, sort_keys=True, ensure_ascii=False)
+
+
+def file_away(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

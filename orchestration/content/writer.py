@@ -1,0 +1,247 @@
+"""Asks a model: any server that speaks OpenAI's chat completions. One call, and what came of it.
+
+When to ask again is draining.py's affair: the library's own retries are off, since two owners multiply, and since it
+has no idempotency key between them.
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from pydantic import BaseModel, Field, ValidationError
+
+from orchestration.webhooks import TRANSIENT, retry_after
+
+from .drafts import Draft
+
+if TYPE_CHECKING:
+    import openai
+
+# Models that know JSON, but no schema for it.
+WITHOUT_SCHEMA = ("gpt-4-turbo", "gpt-4-0", "gpt-4-1", "gpt-3.5")
+CONNECT_SECONDS = 5.0
+MOST_BYTES = 4_000_000
+FORM = 'Answer with JSON of this form: {"variants": [{"subject": "…", "preview": "…", "body": "…"}]}'
+# What a server calls its error; its own sentence may quote what it was sent.
+CODE = re.compile(r"[a-z0-9_]{1,60}")
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: Annotated[int, Field(ge=0)]
+    completion_tokens: Annotated[int, Field(ge=0)]
+
+
+class _Completion(BaseModel):
+    choices: Annotated[list[_Choice], Field(min_length=1)]
+    usage: _Usage | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a call.
+
+    outcome: answered (text is to be judged), refused (answered, but with nothing to judge), failed (nobody can have
+    been paid), unknown (somebody may have been). is_final: asking again is of no use. Tokens: None where nobody told.
+    """
+
+    outcome: str
+    error: str | None = None
+    text: str | None = None
+    is_final: bool = False
+    retry_after: timedelta | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    model_ms: float = 0.0
+
+
+@dataclass(frozen=True)
+class Moderation:
+    """flagged: what the endpoint objects to. is_missing: it has no moderation. error: it could not be asked."""
+
+    flagged: tuple[str, ...] = ()
+    is_missing: bool = False
+    error: str | None = None
+    model_ms: float = 0.0
+
+
+class Writer(Protocol):
+    """Whoever writes."""
+
+    def write(
+        self, model: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], idempotency_key: str
+    ) -> Answer:
+        """Ask once. Never raises for what a server does or does not."""
+        ...
+
+    def moderate(self, text: str) -> Moderation:
+        """Ask whether a text is decent."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpenAIWriter:
+    """base_url: None for OpenAI's own. seconds: from the call to the end of its answer."""
+
+    api_key: str = field(repr=False)
+    base_url: str | None
+    seconds: float
+
+    @cached_property
+    def _client(self) -> Any:
+        # Its import takes a second, which every command would pay.
+        import openai
+
+        return openai.OpenAI(
+            api_key=self.api_key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=openai.Timeout(self.seconds, connect=CONNECT_SECONDS),
+            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+        )
+
+    def write(
+        self, model: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], idempotency_key: str
+    ) -> Answer:
+        """See Writer. idempotency_key: the same when the same call is made again, for servers that know such keys."""
+        started = time.perf_counter()
+        answer = self._asked(
+            model=model,
+            messages=_with_form(messages, parameters["structured_output"]),
+            max_tokens=parameters["max_tokens"],
+            temperature=parameters["temperature"],
+            response_format=_response_format(parameters["structured_output"]),
+            extra_headers={"Idempotency-Key": idempotency_key},
+        )
+        return replace(answer, model_ms=_milliseconds(started))
+
+    def _asked(self, **request: Any) -> Answer:
+        import openai
+
+        deadline = time.monotonic() + self.seconds
+        try:
+            with self._client.chat.completions.with_streaming_response.create(**request) as response:
+                return _read(_bytes(response.iter_bytes(), deadline))
+        except openai.APIStatusError as error:
+            return _turned_down(error)
+        except openai.APIConnectionError as error:
+            return _unheard(error)
+        except (openai.APIError, TimeoutError) as error:
+            # Somebody began to answer.
+            return Answer("unknown", f"no whole answer: {type(error).__name__}")
+
+    def moderate(self, text: str) -> Moderation:
+        """See Writer."""
+        import openai
+
+        started = time.perf_counter()
+        try:
+            found = self._client.moderations.create(input=text)
+        except (openai.NotFoundError, openai.PermissionDeniedError, openai.BadRequestError):
+            return Moderation(is_missing=True, model_ms=_milliseconds(started))
+        except openai.APIStatusError as error:
+            # A method or path that compatible servers do not have.
+            missing = error.status_code in (405, 501)
+            return Moderation(
+                is_missing=missing,
+                error=None if missing else f"moderation answered {error.status_code}",
+                model_ms=_milliseconds(started),
+            )
+        except openai.APIError as error:
+            return Moderation(error=f"no moderation: {type(error).__name__}", model_ms=_milliseconds(started))
+        flagged = sorted(
+            {name for result in found.results for name, is_so in result.categories.model_dump().items() if is_so}
+        )
+        return Moderation(flagged=tuple(flagged), model_ms=_milliseconds(started))
+
+
+def _bytes(parts: Iterator[bytes], deadline: float) -> bytes:
+    """The body, unless it takes too long or never ends: the library's time-out is for each piece of it."""
+    body = bytearray()
+    for part in parts:
+        body += part
+        if time.monotonic() > deadline or len(body) > MOST_BYTES:
+            raise TimeoutError
+    return bytes(body)
+
+
+def _read(body: bytes) -> Answer:
+    """What a completion holds. A 200 that is no completion may have been paid for all the same."""
+    try:
+        completion = _Completion.model_validate_json(body)
+    except ValidationError:
+        return Answer("unknown", "answered with something that is no completion")
+    usage, choice = completion.usage, completion.choices[0]
+    answer = Answer(
+        "answered",
+        text=choice.message.content,
+        input_tokens=usage.prompt_tokens if usage else None,
+        output_tokens=usage.completion_tokens if usage else None,
+    )
+    if choice.message.refusal:
+        return replace(answer, outcome="refused", error="the model refused", text=None)
+    if choice.finish_reason == "content_filter":
+        return replace(answer, outcome="refused", error="stopped by the content filter", text=None)
+    if choice.finish_reason == "length":
+        return replace(answer, outcome="refused", error="longer than AI_MAX_TOKENS", text=None)
+    if not answer.text:
+        return replace(answer, outcome="refused", error="empty", text=None)
+    return answer
+
+
+def _turned_down(error: "openai.APIStatusError") -> Answer:
+    """A status other than 200: nobody writes, nobody pays."""
+    status, code = error.status_code, str(getattr(error, "code", None) or "")
+    if code == "content_filter":
+        return Answer("refused", "stopped by the content filter", input_tokens=0, output_tokens=0)
+    is_final = status not in TRANSIENT or code == "insufficient_quota"
+    told = f"answered {status}" + (f" ({code})" if CODE.fullmatch(code) else "")
+    return Answer(
+        "failed", told, is_final=is_final, retry_after=None if is_final else retry_after(error.response.headers)
+    )
+
+
+def _unheard(error: "openai.APIConnectionError") -> Answer:
+    """No answer: without a connection nobody was asked; else somebody may be writing still."""
+    cause = type(error.__cause__).__name__
+    if cause in ("ConnectError", "ConnectTimeout", "PoolTimeout"):
+        return Answer("failed", f"no connection: {cause}")
+    return Answer("unknown", f"no answer: {cause}")
+
+
+def _with_form(messages: Sequence[Mapping[str, str]], structured_output: str) -> list[Mapping[str, str]]:
+    """Who knows no schema is told in words what the answer looks like."""
+    if structured_output != "json_object":
+        return list(messages)
+    return [*messages[:-1], {**messages[-1], "content": f"{messages[-1]['content']}\n{FORM}"}]
+
+
+def _response_format(structured_output: str) -> dict[str, Any]:
+    if structured_output == "json_object":
+        return {"type": "json_object"}
+    from openai.lib._pydantic import to_strict_json_schema
+
+    schema = {"name": "draft", "strict": True, "schema": to_strict_json_schema(Draft)}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def structured_output(model: str) -> str:
+    """How a model is told the form of its answer: json_schema, or json_object for those that know no schemas."""
+    return "json_object" if model.startswith(WITHOUT_SCHEMA) else "json_schema"
+
+
+def _milliseconds(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,588 @@
+"""Content as it is stored: briefs, jobs, calls that were paid for, drafts, and the breaker.
+
+A call is stored before it is made, with what it may cost at most, and its answer before anybody judges it: whoever dies
+in between leaves behind what was spent and what was written. Nothing here decides; see orchestration/content.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from .locks import CONTENT, lock_in_transaction
+from .reads import is_published
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class NewBrief:
+    """key: SHA-256 of the brief. as_of: of the build that it is from."""
+
+    key: str
+    kind: str
+    subject_id: str
+    brief: Mapping[str, Any]
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class ClaimedJob:
+    """A job that is ours until its lease ends. attempts: claims, this one included. answer: text and error of an
+    earlier claim's call, to judge. calls: made so far, since a person last said to call again. is_uncertain: one of
+    them may have been paid for and answered to nobody.
+    """
+
+    job_id: int
+    brief_id: int
+    kind: str
+    subject_id: str
+    brief: dict[str, Any]
+    prompt_version: str
+    model: str
+    parameters: dict[str, Any]
+    attempts: int
+    created_at: datetime
+    due_at: datetime
+    claimed_at: datetime
+    answer: dict[str, Any] | None
+    calls: int
+    is_uncertain: bool
+
+
+@dataclass(frozen=True)
+class NewDraft:
+    """faults: why it is not fit; none: it waits for review."""
+
+    number: int
+    variant_id: str
+    origin: str
+    subject: str
+    preview: str
+    body: str
+    faults: Sequence[Mapping[str, str]]
+
+
+def opportunities(connection: psycopg.Connection) -> list[Row]:
+    """The rows of marts.content_opportunities; none before the first publication."""
+    if not is_published(connection, "content_opportunities"):
+        return []
+    return _rows(connection, "select * from marts.content_opportunities order by kind, subject_id")
+
+
+def subjects_with_briefs(connection: psycopg.Connection, since: datetime) -> set[tuple[str, str]]:
+    """(kind, subject_id) of the briefs made since then."""
+    found = connection.execute("select kind, subject_id from ops.content_briefs where created_at >= %s", [since])
+    return {(kind, subject_id) for kind, subject_id in found}
+
+
+def add_brief(connection: psycopg.Connection, brief: NewBrief, since: datetime) -> int | None:
+    """Store a brief; its number. None where its subject has had one since then, or the same brief was ever stored."""
+    lock_in_transaction(connection, CONTENT)
+    found = connection.execute(
+        """
+        insert into ops.content_briefs (brief_key, kind, subject_id, brief, as_of)
+        select %(key)s, %(kind)s, %(subject_id)s, %(brief)s, %(as_of)s
+        where not exists (
+            select from ops.content_briefs
+            where kind = %(kind)s and subject_id = %(subject_id)s and created_at >= %(since)s
+        )
+        on conflict (brief_key) do nothing
+        returning brief_id
+        """,
+        brief.__dict__ | {"brief": Jsonb(brief.brief), "since": since},
+    ).fetchone()
+    return None if found is None else found[0]
+
+
+def add_job(
+    connection: psycopg.Connection,
+    brief_id: int,
+    prompt_version: str,
+    model: str,
+    parameters: Mapping[str, Any],
+    parameters_sha256: str,
+) -> int | None:
+    """Ask for a brief to be written to; None where it was asked for, by the same means, before."""
+    found = connection.execute(
+        """
+        insert into ops.content_jobs (brief_id, prompt_version, model, parameters, parameters_sha256)
+        values (%s, %s, %s, %s, %s)
+        on conflict (brief_id, prompt_version, model, parameters_sha256) do nothing
+        returning job_id
+        """,
+        [brief_id, prompt_version, model, Jsonb(parameters), parameters_sha256],
+    ).fetchone()
+    return None if found is None else found[0]
+
+
+def brief_kind(connection: psycopg.Connection, brief_id: int) -> str | None:
+    """The kind of a brief, None where there is no such one."""
+    found = connection.execute("select kind from ops.content_briefs where brief_id = %s", [brief_id]).fetchone()
+    return None if found is None else found[0]
+
+
+def are_due(connection: psycopg.Connection) -> int:
+    """Jobs that somebody could take now."""
+    return connection.execute(
+        """
+        select count(*) from ops.content_jobs
+        where
+            status in ('waiting', 'running', 'written')
+            and due_at <= clock_timestamp()
+            and coalesce(claimed_until, '-infinity') <= clock_timestamp()
+        """
+    ).fetchone()[0]
+
+
+def claim(connection: psycopg.Connection, most: int, lease: timedelta) -> list[ClaimedJob]:
+    """The next jobs that are due and nobody's, ours for the lease. Commit before working on them.
+
+    Claims that have lapsed must have been freed first: free_lapsed.
+    """
+    with connection.cursor(row_factory=class_row(ClaimedJob)) as cursor:
+        found = cursor.execute(
+            """
+            update ops.content_jobs as jobs
+            set
+                status = case when jobs.status = 'written' then 'written' else 'running' end,
+                attempts = jobs.attempts + 1,
+                claimed_at = clock_timestamp(),
+                claimed_until = clock_timestamp() + %(lease)s
+            from ops.content_briefs as briefs
+            where
+                jobs.job_id = any(array(
+                    select due.job_id
+                    from ops.content_jobs as due
+                    where
+                        due.status in ('waiting', 'written')
+                        and due.due_at <= clock_timestamp()
+                        and coalesce(due.claimed_until, '-infinity') <= clock_timestamp()
+                    order by due.due_at, due.job_id
+                    limit %(most)s
+                    for update skip locked
+                ))
+                and briefs.brief_id = jobs.brief_id
+            returning
+                jobs.job_id, jobs.brief_id, briefs.kind, briefs.subject_id, briefs.brief, jobs.prompt_version,
+                jobs.model, jobs.parameters, jobs.attempts, jobs.created_at, jobs.due_at, jobs.claimed_at,
+                (
+                    select calls.answer
+                    from ops.content_calls as calls
+                    where
+                        calls.job_id = jobs.job_id
+                        and calls.outcome in ('answered', 'refused')
+                        and jobs.status = 'written'
+                    order by calls.attempt desc
+                    limit 1
+                ) as answer,
+                (
+                    select count(*)::integer
+                    from ops.content_calls as calls
+                    where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
+                ) as calls,
+                exists (
+                    select from ops.content_calls as calls
+                    where
+                        calls.job_id = jobs.job_id
+                        and calls.outcome = 'unknown'
+                        and calls.attempt > jobs.retried_after
+                ) as is_uncertain
+            """,
+            {"most": most, "lease": lease},
+        ).fetchall()
+    return sorted(found, key=lambda job: (job.due_at, job.job_id))
+
+
+def free_lapsed(connection: psycopg.Connection) -> int:
+    """Free the jobs whose claims ran out, whoever had them being dead, and close the calls that nobody heard the answer
+    of: those may have been paid for. Returns how many jobs."""
+    with connection.transaction():
+        freed = connection.execute(
+            """
+            update ops.content_jobs
+            set status = 'waiting', claimed_until = null
+            where status = 'running' and claimed_until <= clock_timestamp()
+            returning job_id
+            """
+        ).fetchall()
+        connection.execute(
+            """
+            update ops.content_calls
+            set
+                outcome = 'unknown',
+                cost_usd_micros = reserved_usd_micros,
+                finished_at = clock_timestamp(),
+                error = 'whoever made the call ended before its answer was stored'
+            where outcome is null and job_id = any(%s)
+            """,
+            [[job_id for (job_id,) in freed]],
+        )
+    return len(freed)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Millionths of a US dollar, calls under way with their reserve. subject: on the same subject, since then."""
+
+    day: int
+    subject: int
+
+
+def begin_call(
+    connection: psycopg.Connection,
+    job: ClaimedJob,
+    *,
+    price_version: str,
+    reserve: int,
+    day: datetime,
+    since: datetime,
+    refusal: Callable[[Spent], str | None],
+) -> tuple[Spent, str | None]:
+    """Store that a call is about to be made, what it may cost at most, and count it as spent. refusal(Spent): why the
+    budget has no room for it, or None; then nothing is stored. Returns what was spent, and that.
+
+    day: since when the day's budget counts; since: the subject's. One decides at a time: two would both find room.
+    """
+    with connection.transaction():
+        lock_in_transaction(connection, CONTENT)
+        spent = Spent(
+            *connection.execute(
+                """
+                select
+                    coalesce(sum(spent) filter (where started_at >= %(day)s), 0)::bigint,
+                    coalesce(sum(spent) filter (
+                        where started_at >= %(since)s and kind = %(kind)s and subject_id = %(subject_id)s
+                    ), 0)::bigint
+                from (
+                    select
+                        calls.started_at, briefs.kind, briefs.subject_id,
+                        coalesce(calls.cost_usd_micros, calls.reserved_usd_micros) as spent
+                    from ops.content_calls as calls
+                    inner join ops.content_jobs as jobs on jobs.job_id = calls.job_id
+                    inner join ops.content_briefs as briefs on briefs.brief_id = jobs.brief_id
+                    where calls.started_at >= least(%(day)s, %(since)s)
+                ) as calls
+                """,
+                {"day": day, "since": since, "kind": job.kind, "subject_id": job.subject_id},
+            ).fetchone()
+        )
+        refused = refusal(spent)
+        if refused is None:
+            connection.execute(
+                """
+                insert into ops.content_calls (job_id, attempt, price_version, reserved_usd_micros)
+                values (%s, %s, %s, %s)
+                """,
+                [job.job_id, job.attempts, price_version, reserve],
+            )
+    return spent, refused
+
+
+@dataclass(frozen=True)
+class Call:
+    """What came of a call. cost: None where it is not known, then the reserve counts. answer: to be judged."""
+
+    outcome: str
+    error: str | None
+    cost: int | None
+    input_tokens: int | None
+    output_tokens: int | None
+    model_ms: float
+    answer: Mapping[str, Any] | None
+
+
+def end_call(connection: psycopg.Connection, job: ClaimedJob, call: Call) -> bool:
+    """Store what came of the call of this claim; an answer makes the job `written`. False, and nothing, where the claim
+    is not ours any more."""
+    with connection.transaction():
+        ours = connection.execute(
+            """
+            update ops.content_jobs
+            set status = case when %s then 'written' else status end
+            where job_id = %s and status = 'running' and attempts = %s
+            returning true
+            """,
+            [call.answer is not None, job.job_id, job.attempts],
+        ).fetchone()
+        if ours is None:
+            return False
+        connection.execute(
+            """
+            update ops.content_calls
+            set
+                outcome = %(outcome)s, error = %(error)s, input_tokens = %(input_tokens)s,
+                output_tokens = %(output_tokens)s, model_ms = %(model_ms)s, answer = %(answer)s,
+                cost_usd_micros = coalesce(%(cost)s, reserved_usd_micros), finished_at = clock_timestamp()
+            where job_id = %(job_id)s and attempt = %(attempt)s
+            """,
+            call.__dict__
+            | {
+                "answer": None if call.answer is None else Jsonb(call.answer),
+                "job_id": job.job_id,
+                "attempt": job.attempts,
+            },
+        )
+    return True
+
+
+def replace_job(connection: psycopg.Connection, job: ClaimedJob, prompt_version: str) -> None:
+    """End a claimed job for one that is the same but for its prompt."""
+    with connection.transaction():
+        connection.execute(
+            """
+            update ops.content_jobs
+            set status = 'superseded', reason = %s, finished_at = clock_timestamp(), claimed_until = null
+            where job_id = %s and attempts = %s and status = 'running'
+            """,
+            [f"asked for anew with prompt {prompt_version}", job.job_id, job.attempts],
+        )
+        connection.execute(
+            """
+            insert into ops.content_jobs (brief_id, prompt_version, model, parameters, parameters_sha256)
+            select brief_id, %s, model, parameters, parameters_sha256 from ops.content_jobs where job_id = %s
+            on conflict (brief_id, prompt_version, model, parameters_sha256) do nothing
+            """,
+            [prompt_version, job.job_id],
+        )
+
+
+def put_back(connection: psycopg.Connection, job: ClaimedJob, due_at: datetime, reason: str) -> bool:
+    """Give a claimed job back, to be taken again from then on; one that is written stays so."""
+    given = connection.execute(
+        """
+        update ops.content_jobs
+        set
+            status = case when status = 'written' then 'written' else 'waiting' end,
+            due_at = %s, claimed_until = null, reason = %s
+        where job_id = %s and attempts = %s and status in ('running', 'written')
+        """,
+        [due_at, reason, job.job_id, job.attempts],
+    )
+    return given.rowcount == 1
+
+
+def finish(
+    connection: psycopg.Connection, job: ClaimedJob, status: str, reason: str | None, drafts: Sequence[NewDraft]
+) -> bool:
+    """End a claimed job with its drafts, in one transaction; False, and nothing, where it is not ours any more."""
+    with connection.transaction():
+        ended = connection.execute(
+            """
+            update ops.content_jobs
+            set status = %s, reason = %s, finished_at = clock_timestamp(), claimed_until = null
+            where job_id = %s and attempts = %s and status in ('running', 'written')
+            """,
+            [status, reason, job.job_id, job.attempts],
+        )
+        if ended.rowcount != 1:
+            return False
+        for draft in drafts:
+            connection.execute(
+                """
+                insert into ops.content_drafts
+                    (brief_id, job_id, number, variant_id, origin, subject, preview, body, faults, status, reason)
+                values (
+                    %(brief_id)s, %(job_id)s, %(number)s, %(variant_id)s, %(origin)s, %(subject)s, %(preview)s,
+                    %(body)s, %(faults)s, %(status)s, %(reason)s
+                )
+                on conflict (variant_id) do nothing
+                """,
+                draft.__dict__
+                | {
+                    "brief_id": job.brief_id,
+                    "job_id": job.job_id,
+                    "faults": Jsonb(list(draft.faults)),
+                    "status": "rejected" if draft.faults else "pending_review",
+                    "reason": "not fit to send" if draft.faults else None,
+                },
+            )
+    return True
+
+
+def retry(connection: psycopg.Connection, job_id: int) -> bool:
+    """Let a job that was left to people, or rejected, be called again; False for any other. Its drafts so far stay."""
+    freed = connection.execute(
+        """
+        update ops.content_jobs
+        set status = 'waiting', due_at = clock_timestamp(), finished_at = null, retried_after = attempts, reason = null
+        where job_id = %s and status in ('manual', 'rejected')
+        """,
+        [job_id],
+    )
+    return freed.rowcount == 1
+
+
+def outcomes(connection: psycopg.Connection, since: datetime) -> list[tuple[datetime, bool]]:
+    """(when, whether a draft was fit) of the jobs that ended since then and had called a model."""
+    return connection.execute(
+        """
+        select jobs.finished_at, jobs.status = 'done'
+        from ops.content_jobs as jobs
+        where
+            jobs.finished_at >= %s
+            and exists (
+                select from ops.content_calls as calls
+                where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
+            )
+        order by jobs.finished_at, jobs.job_id
+        """,
+        [since],
+    ).fetchall()
+
+
+def breaker(connection: psycopg.Connection) -> Row | None:
+    """state, since, reason, pause_minutes of the latest change; None before the first."""
+    found = _rows(
+        connection,
+        "select state, since, reason, pause_minutes from ops.content_breaker order by change_id desc limit 1",
+    )
+    return found[0] if found else None
+
+
+def save_breaker(connection: psycopg.Connection, state: str, since: datetime, reason: str, pause_minutes: int) -> None:
+    """Store a change of the breaker."""
+    connection.execute(
+        "insert into ops.content_breaker (state, since, reason, pause_minutes) values (%s, %s, %s, %s)",
+        [state, since, reason, pause_minutes],
+    )
+
+
+def calls_under_way(connection: psycopg.Connection, since: datetime) -> int:
+    """Calls begun since then of which nobody has heard the end."""
+    return connection.execute(
+        "select count(*) from ops.content_calls where outcome is null and started_at >= %s", [since]
+    ).fetchone()[0]
+
+
+def earlier_texts(connection: psycopg.Connection, kind: str, brief_id: int, most: int) -> list[str]:
+    """All that is read of the latest drafts about the same kind of thing, rejected ones too; those to the same brief
+    left out."""
+    found = connection.execute(
+        """
+        select concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
+        from ops.content_drafts as drafts
+        inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
+        where briefs.kind = %s and drafts.brief_id <> %s and drafts.origin = 'ai'
+        order by drafts.draft_id desc
+        limit %s
+        """,
+        [kind, brief_id, most],
+    )
+    return [text for (text,) in found]
+
+
+DRAFTS = """
+select
+    drafts.draft_id, drafts.variant_id, drafts.origin, drafts.status, drafts.subject, drafts.preview, drafts.body,
+    drafts.faults, drafts.reason, drafts.reviewed_by, drafts.reviewed_at, drafts.filed_at, drafts.sent_at,
+    drafts.created_at, drafts.job_id, briefs.brief_id, briefs.kind, briefs.subject_id, briefs.brief,
+    jobs.model, jobs.prompt_version, jobs.status as job_status, jobs.reason as job_reason
+from ops.content_drafts as drafts
+inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
+inner join ops.content_jobs as jobs on jobs.job_id = drafts.job_id
+"""
+
+
+def drafts(connection: psycopg.Connection, statuses: Sequence[str], most: int) -> list[Row]:
+    """The latest drafts of these statuses, newest first."""
+    return _rows(
+        connection,
+        DRAFTS + "where drafts.status = any(%s) order by drafts.draft_id desc limit %s",
+        [list(statuses), most],
+    )
+
+
+def draft(connection: psycopg.Connection, draft_id: int) -> Row | None:
+    """One draft with its brief and job."""
+    found = _rows(connection, DRAFTS + "where drafts.draft_id = %s", [draft_id])
+    return found[0] if found else None
+
+
+def review(connection: psycopg.Connection, draft_id: int, *, status: str, author: str, reason: str | None) -> bool:
+    """Approve or reject a draft that waits for it; False for any other."""
+    judged = connection.execute(
+        """
+        update ops.content_drafts
+        set status = %s, reviewed_by = %s, reviewed_at = clock_timestamp(), reason = %s
+        where draft_id = %s and status = 'pending_review'
+        """,
+        [status, author, reason, draft_id],
+    )
+    return judged.rowcount == 1
+
+
+def to_export(connection: psycopg.Connection) -> list[Row]:
+    """Approved drafts that were not published yet, oldest first."""
+    return _rows(connection, DRAFTS + "where drafts.status = 'approved' order by drafts.draft_id")
+
+
+def mark_filed(connection: psycopg.Connection, draft_id: int) -> None:
+    """An approved draft stands in a file."""
+    connection.execute(
+        "update ops.content_drafts set filed_at = coalesce(filed_at, clock_timestamp()) where draft_id = %s", [draft_id]
+    )
+
+
+def mark_sent(connection: psycopg.Connection, draft_id: int) -> None:
+    """The webhook took an approved draft."""
+    connection.execute(
+        "update ops.content_drafts set sent_at = coalesce(sent_at, clock_timestamp()) where draft_id = %s", [draft_id]
+    )
+
+
+def publish_draft(connection: psycopg.Connection, draft_id: int) -> None:
+    """An approved draft has gone wherever it goes; older published ones on the same subject by the same origin stay."""
+    connection.execute(
+        "update ops.content_drafts set status = 'published' where draft_id = %s and status = 'approved'", [draft_id]
+    )
+
+
+def retire_losers(connection: psycopg.Connection) -> list[str]:
+    """Supersede the published drafts that marts.content_performance calls losers; their variant_ids."""
+    if not is_published(connection, "content_performance"):
+        return []
+    found = connection.execute(
+        """
+        update ops.content_drafts as drafts
+        set status = 'superseded', reason = 'converts less than the control'
+        from marts.content_performance as performance
+        where
+            performance.variant_id = drafts.variant_id
+            and performance.verdict = 'loser'
+            and drafts.status in ('approved', 'published')
+        returning drafts.variant_id
+        """
+    )
+    return sorted({variant_id for (variant_id,) in found})
+
+
+def jobs(connection: psycopg.Connection, most: int) -> list[Row]:
+    """The latest jobs, newest first, with what their calls cost."""
+    return _rows(
+        connection,
+        """
+        select
+            jobs.job_id, briefs.brief_id, briefs.kind, briefs.subject_id, jobs.model, jobs.status, jobs.reason,
+            jobs.attempts, jobs.created_at, jobs.finished_at,
+            (
+                select coalesce(sum(coalesce(calls.cost_usd_micros, calls.reserved_usd_micros)), 0)::bigint
+                from ops.content_calls as calls
+                where calls.job_id = jobs.job_id
+            ) as cost_usd_micros
+        from ops.content_jobs as jobs
+        inner join ops.content_briefs as briefs on briefs.brief_id = jobs.brief_id
+        order by jobs.job_id desc
+        limit %s
+        """,
+        [most],
+    )
+
+
+def _rows(connection: psycopg.Connection, query: str, parameters: Any = ()) -> list[Row]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()

@@ -1,0 +1,303 @@
+"""Content from brief to draft: asked of a server that speaks the true protocol, by the true client."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from orchestration.content.asking import ask, ask_again
+from orchestration.content.desk import Desk
+from orchestration.content.draining import Drained, drain
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse import content as stored
+from orchestration.warehouse.switches import AI_CONTENT, is_on, turn
+from tests.content_desk import NOW, POLICY, calls, campaigns, desk, drafts, due_now, jobs, rows
+from tests.openai_server import Reply, Served, openai_server
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with openai_server() as one:
+        yield one
+
+
+def written(warehouse: Warehouse, made: Desk, many: int = 1, *, times: int = 1) -> Drained:
+    """Ask for content about so many campaigns, and drain; `times` more often, all that waits being made due."""
+    campaigns(warehouse, many)
+    ask(warehouse, made, NOW)
+    drained = drain(warehouse, made)
+    for _time in range(times - 1):
+        due_now(warehouse)
+        drained = drain(warehouse, made)
+    return drained
+
+
+def test_a_brief_is_answered_judged_moderated_and_waits_for_a_person(warehouse: Warehouse, served: Served):
+    assert written(warehouse, desk(served), 3) == Drained(done=3)
+    assert served.faults == []
+    assert {job["status"] for job in jobs(warehouse)} == {"done"}
+    found = drafts(warehouse)
+    assert len(found) == 3 * POLICY.content_variants
+    assert {(draft["origin"], draft["status"]) for draft in found} == {("ai", "pending_review")}
+    assert len({draft["variant_id"] for draft in found}) == len(found)
+    assert len(served.moderated) == 3
+    # 700 tokens in at 0.15, 300 out at 0.60 US dollars a million: 285 millionths.
+    assert [call["cost_usd_micros"] for call in calls(warehouse)] == [285] * 3
+    assert all(call["reserved_usd_micros"] >= 1200 for call in calls(warehouse))
+    with warehouse.connect() as connection:
+        measured = dict(
+            connection.execute("select metric, count(*) from ops.metric_samples group by metric").fetchall()
+        )
+    assert measured == {"ai_queue_seconds": 3, "ai_job_ms": 3, "ai_model_ms": 3, "ai_overhead_ms": 3}
+
+
+def test_what_was_asked_is_not_asked_again(warehouse: Warehouse, served: Served):
+    """Prevents a bill for each build that finds the same campaign."""
+    written(warehouse, desk(served), 2)
+    for _build in range(3):
+        campaigns(warehouse, 2)
+        assert ask(warehouse, desk(served), NOW) == 0
+        assert drain(warehouse, desk(served)) == Drained()
+    assert len(served.requests) == 2
+    assert ask_again(warehouse, desk(served), 1) is None
+    assert ask_again(warehouse, desk(served, model="gpt-4o"), 1) is not None
+    with pytest.raises(KeyError):
+        ask_again(warehouse, desk(served), 99)
+
+
+BAD = {
+    "429": (Reply(status=429, headers={"Retry-After": "7"}), "waiting", "answered 429"),
+    "500": (Reply(status=500), "waiting", "answered 500"),
+    "no money": (Reply(status=429, code="insufficient_quota"), "manual", "answered 429 (insufficient_quota)"),
+    "bad request": (Reply(status=400), "manual", "answered 400"),
+    "content filter": (Reply(status=400, code="content_filter"), "rejected", "stopped by the content filter"),
+    "filtered": (Reply(finish_reason="content_filter"), "rejected", "stopped by the content filter"),
+    "truncated": (Reply(content='{"variants": [', finish_reason="length"), "rejected", "longer than AI_MAX_TOKENS"),
+    "refused": (Reply(content="", refusal="I cannot"), "rejected", "the model refused"),
+    "empty": (Reply(content=""), "rejected", "empty"),
+    "no JSON": (Reply(content="Dear reader"), "rejected", "not the form that was asked for: json_invalid"),
+    "schema": (Reply(content='{"variants": [{"subject": 1}]}'), "rejected", "not the form that was asked for"),
+    "too few": (Reply(content='{"variants": []}'), "rejected", "0 variants, asked for were 2"),
+    "no completion": (Reply(raw="<html>"), "manual", "answered with something that is no completion"),
+    "dropped": (Reply(drops=True), "manual", "no answer"),
+    "time-out": (Reply(seconds=4), "manual", "no answer: ReadTimeout"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_whatever_a_server_does_nothing_is_lost_and_nothing_paid_twice(warehouse: Warehouse, served: Served, what: str):
+    reply, status, reason = BAD[what]
+    served.replies.append(reply)
+    written(warehouse, desk(served))
+    (job,) = jobs(warehouse)
+    assert (job["status"], job["reason"][: len(reason)]) == (status, reason)
+    # What a server says of its error may quote what it was sent.
+    assert "messages" not in job["reason"]
+    if status == "waiting":
+        wait = (job["due_at"] - datetime.now(UTC)).total_seconds()
+        assert wait > (5 if what == "429" else 0)
+        due_now(warehouse)
+        assert drain(warehouse, desk(served)) == Drained(done=1)
+        assert [call["cost_usd_micros"] for call in calls(warehouse)] == [0, 285]
+        return
+    # People get a template; nothing pretends to be AI.
+    assert [(draft["origin"], draft["status"]) for draft in drafts(warehouse)] == [("template", "pending_review")]
+    due_now(warehouse)
+    assert drain(warehouse, desk(served)) == Drained()
+    assert len(served.requests) == 1
+    assert all(billed == 1 for billed in served.billed.values())
+    (call,) = calls(warehouse)
+    if call["outcome"] == "unknown":
+        assert call["cost_usd_micros"] == call["reserved_usd_micros"]
+
+
+def test_a_job_that_keeps_failing_is_left_to_people(warehouse: Warehouse, served: Served):
+    served.usual = lambda _request: Reply(status=503)
+    written(warehouse, desk(served), times=POLICY.content_max_calls + 2)
+    (job,) = jobs(warehouse)
+    assert (job["status"], job["reason"]) == ("manual", "5 calls failed, the last one: answered 503")
+    assert len(served.requests) == POLICY.content_max_calls
+    assert served.billed.total() == 0
+
+
+def test_an_answer_that_was_lost_is_asked_for_again_only_where_that_costs_nothing(warehouse: Warehouse, served: Served):
+    served.replies.append(Reply(drops=True))
+    known = desk(served, is_idempotent=True)
+    written(warehouse, known, times=2)
+    assert [job["status"] for job in jobs(warehouse)] == ["done"]
+    # Under one key: for a server that knows such keys, one request.
+    assert list(served.billed) == ["content-job-1"]
+
+
+def test_a_person_may_have_a_lost_answer_asked_for_again(warehouse: Warehouse, served: Served):
+    served.replies.append(Reply(drops=True))
+    written(warehouse, desk(served))
+    with warehouse.connect() as connection:
+        assert stored.retry(connection, 1)
+        assert not stored.retry(connection, 1)
+    assert drain(warehouse, desk(served)) == Drained(done=1)
+    assert [(draft["origin"], draft["status"]) for draft in drafts(warehouse)] == [
+        ("template", "pending_review"),
+        ("ai", "pending_review"),
+        ("ai", "pending_review"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda text: text.replace("{{unsubscribe_url}}", "{{ unsubscribe_url"), "unsubscribe_missing"),
+        (lambda text: text.replace("See for yourself", "Write to ann@mail.example"), "personal_data"),
+        (lambda text: text.replace("See for yourself", "We won 97 prizes. See"), "number_unknown"),
+        (lambda text: text.replace("See for yourself", "Go to https://evil.example/x"), "link_host"),
+        (lambda text: text.replace("Hello", "Hello {{last_name}}"), "placeholder_unknown"),
+    ],
+)
+def test_a_draft_that_is_not_fit_keeps_its_reasons_and_people_get_a_template(
+    warehouse: Warehouse, served: Served, change: Any, code: str
+):
+    draft = served.draft({"variants": 2, "required_placeholders": ["action_url", "unsubscribe_url"]})
+    served.replies.append(Reply(content=change(draft)))
+    assert written(warehouse, desk(served)) == Drained(rejected=1)
+    first, second, template = drafts(warehouse)
+    assert code in {fault["code"] for fault in first["faults"]}
+    assert first["status"] == second["status"] == "rejected"
+    assert (template["origin"], template["status"]) == ("template", "pending_review")
+    assert served.moderated == []
+
+
+def test_what_moderation_objects_to_is_not_shown_as_fit(warehouse: Warehouse, served: Served):
+    served.flags = lambda _text: True
+    assert written(warehouse, desk(served)) == Drained(rejected=1)
+    assert {fault["code"] for draft in drafts(warehouse) for fault in draft["faults"]} == {"moderation"}
+
+
+def test_a_server_without_moderation_will_do(warehouse: Warehouse, served: Served):
+    served.flags = None
+    assert written(warehouse, desk(served)) == Drained(done=1)
+
+
+def test_a_model_that_knows_no_schema_is_told_in_words(warehouse: Warehouse, served: Served):
+    assert written(warehouse, desk(served, model="gpt-4-turbo")) == Drained(done=1)
+    assert served.requests[0]["response_format"] == {"type": "json_object"}
+
+
+def test_a_model_without_a_price_is_not_called(warehouse: Warehouse, served: Served):
+    written(warehouse, desk(served, model="gpt-9"))
+    assert [(job["status"], job["reason"]) for job in jobs(warehouse)] == [
+        ("manual", "no price is known of gpt-9: docs/ai-content.md")
+    ]
+    assert served.requests == []
+
+
+def test_a_budget_is_never_passed_and_what_it_has_no_room_for_waits_until_tomorrow(
+    warehouse: Warehouse, served: Served
+):
+    """Prevents a night of jobs that costs a month: calls under way count with all that they may cost."""
+    tight = POLICY.model_copy(update={"content_daily_budget_cents": 1})
+    drained = written(warehouse, desk(served, tight), 30)
+    assert drained.done + drained.later == 30
+    spent = sum(call["reserved_usd_micros"] for call in calls(warehouse) if call["finished_at"] is None)
+    spent += sum(call["cost_usd_micros"] for call in calls(warehouse))
+    assert 0 < spent <= 10_000
+    waiting = [job for job in jobs(warehouse) if job["status"] == "waiting"]
+    assert waiting
+    assert all(job["reason"].startswith("budget of the day") for job in waiting)
+    assert all(job["due_at"].astimezone(UTC).hour == 0 for job in waiting)
+    none = POLICY.model_copy(update={"content_subject_budget_cents": 0})
+    due_now(warehouse)
+    drain(warehouse, desk(served, none))
+    assert {job["reason"][:22] for job in jobs(warehouse) if job["status"] == "manual"} == {"budget of the campaign"}
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ({"is_on": False}, "AI_CONTENT_GENERATION_ENABLED is false"),
+        ({"api_key": None}, "OPENAI_API_KEY is not set"),
+    ],
+)
+def test_without_ai_people_get_templates_and_nothing_is_asked(
+    warehouse: Warehouse, served: Served, made: dict[str, Any], why: str
+):
+    assert written(warehouse, desk(served, **made), 2) == Drained(manual=2)
+    assert {job["reason"] for job in jobs(warehouse)} == {why}
+    assert {draft["origin"] for draft in drafts(warehouse)} == {"template"}
+    assert bytes(served.bytes) == b""
+
+
+def test_a_switch_that_a_person_turned_off_is_obeyed_until_a_person_turns_it_on(warehouse: Warehouse, served: Served):
+    with warehouse.connect() as connection:
+        turn(connection, AI_CONTENT, on=False, author="ann", reason="wrong tone")
+    assert written(warehouse, desk(served)) == Drained(manual=1)
+    assert jobs(warehouse)[0]["reason"] == "switch ai_content is off: wrong tone"
+    assert served.requests == []
+
+
+def test_ai_that_fails_is_given_a_rest_tried_again_and_trusted_again(warehouse: Warehouse, served: Served):
+    """Prevents a night of bills for texts that nobody can send; a restart forgets none of it."""
+    served.usual = lambda _request: Reply(content="Dear reader")
+    assert written(warehouse, desk(served), 26).rejected >= POLICY.content_breaker_min_jobs
+    asked = len(served.requests)
+    assert asked < 26
+    with warehouse.connect() as connection:
+        assert stored.breaker(connection)["state"] == "open"
+        # As the alert does, which the same numbers set going.
+        turn(connection, AI_CONTENT, on=False, author="alert ai_generation_failure", reason="incident 1")
+        connection.execute("update ops.content_jobs set finished_at = finished_at - interval '31 minutes'")
+        connection.execute("update ops.content_breaker set since = since - interval '31 minutes'")
+    assert {job["status"] for job in jobs(warehouse)[asked:]} == {"manual"}
+    served.usual = lambda _request: Reply()
+    campaigns(warehouse, 31, "Summer")
+    ask(warehouse, desk(served), NOW)
+    drained = drain(warehouse, desk(served))
+    assert drained.done >= POLICY.content_breaker_probes
+    due_now(warehouse)
+    drain(warehouse, desk(served))
+    with warehouse.connect() as connection:
+        assert [row["state"] for row in rows(warehouse, "content_breaker", "change_id")] == [
+            "open",
+            "half_open",
+            "closed",
+        ]
+        assert is_on(connection, AI_CONTENT)
+    assert {job["status"] for job in jobs(warehouse)[26:]} == {"done"}
+
+
+def test_a_changed_prompt_asks_anew_before_anybody_is_paid(warehouse: Warehouse, served: Served):
+    old = desk(served)
+    campaigns(warehouse, 1)
+    ask(warehouse, old, NOW)
+    kind = "underperforming_campaign"
+    newer = replace(old.prompts[kind], version="underperforming_campaign.v2+0")
+    drain(warehouse, replace(old, prompts={**old.prompts, kind: newer}))
+    drain(warehouse, replace(old, prompts={**old.prompts, kind: newer}))
+    assert [(job["status"], job["prompt_version"] == newer.version) for job in jobs(warehouse)] == [
+        ("superseded", False),
+        ("done", True),
+    ]
+    assert len(served.requests) == 1
+
+
+def test_many_jobs_are_asked_at_once_and_no_more_than_allowed(warehouse: Warehouse, served: Served):
+    served.seconds = 0.2
+    assert written(warehouse, desk(served), 20) == Drained(done=20)
+    assert served.most == POLICY.content_concurrency
+
+
+def test_several_processes_share_the_jobs(warehouse: Warehouse, served: Served):
+    """Prevents a job that two processes pay for."""
+    served.seconds = 0.05
+    campaigns(warehouse, 24)
+    ask(warehouse, desk(served), NOW)
+    threads = [threading.Thread(target=drain, args=(warehouse, desk(served))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {job["status"] for job in jobs(warehouse)} == {"done"}
+    assert len(served.requests) == 24
+    assert set(served.billed.values()) == {1}

@@ -1,0 +1,121 @@
+"""What people decide of content, and where it goes from there."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration.content.asking import ask
+from orchestration.content.draining import drain
+from orchestration.content.exporting import SendingSystem, export
+from orchestration.content.working import waits, work
+from orchestration.warehouse import Warehouse
+from orchestration.warehouse import content as stored
+from tests.content_desk import NOW, campaigns, desk, drafts
+from tests.openai_server import Served, openai_server
+from tests.receivers import Answer, http_receiver, webhook_fault
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with openai_server() as one:
+        yield one
+
+
+@pytest.fixture
+def reviewed(warehouse: Warehouse, served: Served) -> Warehouse:
+    """A warehouse with two drafts, of which the first is approved."""
+    campaigns(warehouse, 1)
+    ask(warehouse, desk(served), NOW)
+    drain(warehouse, desk(served))
+    with warehouse.connect() as connection:
+        assert stored.review(connection, 1, status="approved", author="ann", reason=None)
+        assert stored.review(connection, 2, status="rejected", author="ann", reason="too dry")
+    return warehouse
+
+
+def test_a_draft_is_judged_once(reviewed: Warehouse):
+    with reviewed.connect() as connection:
+        assert not stored.review(connection, 2, status="approved", author="bob", reason=None)
+        assert not stored.review(connection, 1, status="rejected", author="bob", reason="late")
+    assert [(draft["status"], draft["reviewed_by"]) for draft in drafts(reviewed)] == [
+        ("approved", "ann"),
+        ("rejected", "ann"),
+    ]
+
+
+def test_approved_content_is_filed_and_posted_signed_and_only_that(reviewed: Warehouse, tmp_path: Path):
+    with http_receiver(webhook_fault([SECRET])) as receiver:
+        receiver.answers.append(Answer(503))
+        to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
+        assert export(reviewed, tmp_path / "out", to) == 0
+        assert drafts(reviewed)[0]["status"] == "approved"
+        assert export(reviewed, tmp_path / "out", to) == 1
+        assert export(reviewed, tmp_path / "out", to) == 0
+        assert receiver.faults == []
+        (taken,) = receiver.taken
+    (file,) = (tmp_path / "out").iterdir()
+    assert json.loads(file.read_text()) == taken
+    variant_id = drafts(reviewed)[0]["variant_id"]
+    assert file.name == f"{variant_id}.json"
+    assert taken["data"]["variant_id"] == variant_id
+    assert taken["data"]["subject_id"] == "c1"
+    assert "{{unsubscribe_url}}" in taken["data"]["body"]
+    assert [draft["status"] for draft in drafts(reviewed)] == ["published", "rejected"]
+
+
+def test_a_sending_system_within_the_own_network_is_refused_unless_allowed(reviewed: Warehouse, tmp_path: Path):
+    with http_receiver(webhook_fault([SECRET])) as receiver:
+        assert export(reviewed, tmp_path, SendingSystem(receiver.url, (SECRET,))) == 0
+        assert receiver.asked == 0
+
+
+def test_a_variant_that_loses_is_retired_and_the_others_are_not(reviewed: Warehouse, served: Served, tmp_path: Path):
+    export(reviewed, tmp_path, None)
+    variant_id = drafts(reviewed)[0]["variant_id"]
+    for verdict, status in (("undecided", "published"), ("winner", "published"), ("loser", "superseded")):
+        with reviewed.connect() as connection:
+            connection.execute("drop table if exists marts.content_performance")
+            connection.execute(
+                "create table marts.content_performance as select 'c1' as campaign_id, %s as variant_id, %s as verdict",
+                [variant_id, verdict],
+            )
+        work(reviewed, desk(served), NOW, folder=tmp_path, to=None)
+        assert drafts(reviewed)[0]["status"] == status
+    assert drafts(reviewed)[0]["reason"] == "converts less than the control"
+
+
+def test_there_is_work_only_where_something_changed(warehouse: Warehouse, served: Served, tmp_path: Path):
+    """Prevents a run each minute that finds nothing to do."""
+    made = desk(served)
+    assert waits(warehouse, made, NOW) == ""
+    campaigns(warehouse, 2)
+    assert waits(warehouse, made, NOW) == "2 opportunities"
+    ask(warehouse, made, NOW)
+    assert waits(warehouse, made, NOW) == "2 jobs"
+    found = work(warehouse, made, NOW, folder=tmp_path, to=None)
+    assert found.as_dict() == {
+        "briefs": 0,
+        "done": 2,
+        "rejected": 0,
+        "manual": 0,
+        "later": 0,
+        "retired": 0,
+        "published": 0,
+    }
+    assert waits(warehouse, made, NOW) == ""
+    with warehouse.connect() as connection:
+        stored.review(connection, 1, status="approved", author="ann", reason=None)
+    assert waits(warehouse, made, NOW) == "1 approved drafts"
+
+
+def test_an_opportunity_that_makes_no_brief_is_told_and_keeps_no_other_back(warehouse: Warehouse, served: Served):
+    campaigns(warehouse, 2)
+    with warehouse.connect() as connection:
+        connection.execute("update marts.content_opportunities set rate = null where subject_id = 'c1'")
+    told: list[str] = []
+    assert ask(warehouse, desk(served), NOW, tell=told.append) == 1
+    assert told[0].startswith("no brief: c1: rate: missing")
