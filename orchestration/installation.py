@@ -100,7 +100,8 @@ class Installation:
         if settings.marketing_content_webhook_url is None:
             return None
         given = settings.marketing_content_webhook_secret
-        secrets = tuple(given.get_secret_value().split()) if given else (webhook_secret(settings.marketing_home),)
+        own = tuple(given.get_secret_value().split()) if given else ()
+        secrets = own or (webhook_secret(settings.marketing_home),)
         if not all(is_webhook_secret(secret) for secret in secrets):
             raise SettingsError("MARKETING_CONTENT_WEBHOOK_SECRET: expected secrets, each `whsec_` and base64")
         return SendingSystem(

@@ -176,6 +176,7 @@ class Policy(BaseModel):
     content_min_body_words: Annotated[int, Field(ge=1, le=10_000)]
     content_max_body_words: Annotated[int, Field(ge=1, le=10_000)]
     content_max_similarity: Annotated[float, Field(gt=0, le=1)]
+    content_tells_campaign_names: bool
     content_variants: Annotated[int, Field(ge=1, le=10)]
     content_temperature: Annotated[float, Field(ge=0, le=2)]
     content_brief_days: Days

@@ -79,6 +79,7 @@ DatabaseUrl = Annotated[str, AfterValidator(_database_address)]
 PlainUrl = Annotated[str, AfterValidator(_plain_web_address)]
 WebUrl = Annotated[SecretStr, AfterValidator(_web_address)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+Hosts = Annotated[str, Field(pattern=r"^(\s*[a-z0-9-]+(\.[a-z0-9-]+)+)*\s*$", title="names of hosts, apart by spaces")]
 Time = Annotated[datetime, BeforeValidator(_not_a_bare_number), AfterValidator(_in_utc)]
 
 KEY_FORM = "32 random bytes in base64, as `openssl rand -base64 32` prints them"
@@ -114,7 +115,7 @@ class Settings(BaseSettings):
     ai_content_model: str = Field("gpt-4-turbo", pattern=r"^\S+$", title="the name of a model, without spaces")
     ai_max_tokens: int = Field(4000, ge=1, le=1_000_000)
     ai_endpoint_is_idempotent: bool = False
-    content_link_hosts: Annotated[str, Field(pattern=r"^[a-z0-9.\s-]*$", title="names of hosts, apart by spaces")] = ""
+    content_link_hosts: Hosts = ""
     marketing_ai_prices: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
     marketing_content_webhook_url: WebUrl | None = Field(None, title="an http:// or https:// URL")
     marketing_content_webhook_secret: SecretStr | None = Field(None, title="secrets, each `whsec_` and base64")

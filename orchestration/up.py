@@ -31,6 +31,7 @@ def up(installation: Installation, *, tell: Callable[[str], None]) -> None:
     home, port = installation.settings.marketing_home.resolve(), installation.settings.dagster_port
     # Rules and contacts with a fault would be found by a sensor, who has nobody to tell.
     alerting(installation.policy, installation.alert_addresses)
+    _ = installation.desk, installation.sending_system
     with only_one(home / "up.lock"):
         check_port_is_free(port, "DAGSTER_PORT")
         was_running = EmbeddedServer(home).is_running()

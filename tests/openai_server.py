@@ -66,8 +66,8 @@ GOOD = Reply()
 @dataclass
 class Served:
     """url: for OPENAI_BASE_URL. requests: bodies of completions, in order. bytes: all that was ever sent, headers too.
-    billed: completions that were paid for, by idempotency key. most: requests under way at once. replies: given before
-    the usual one."""
+    billed: completions that were paid for, by idempotency key. moderation_status, moderation_body: of its answers.
+    most: requests under way at once. replies: given before the usual one."""
 
     url: str
     replies: list[Reply] = field(default_factory=list)
@@ -78,6 +78,8 @@ class Served:
     billed: Counter[str] = field(default_factory=Counter)
     moderated: list[str] = field(default_factory=list)
     flags: Callable[[str], bool] | None = lambda _text: False
+    moderation_status: int = 200
+    moderation_body: str | None = None
     under_way: int = 0
     most: int = 0
     seconds: float = 0.0
@@ -202,6 +204,9 @@ def openai_server() -> Iterator[Served]:
         def _moderate(self, request: dict[str, Any]) -> None:
             with served.lock:
                 served.moderated.append(request["input"])
+            if served.moderation_status != 200 or served.moderation_body is not None:
+                self._answer(served.moderation_status, served.moderation_body or "{}")
+                return
             flagged = served.flags(request["input"])
             names = ("harassment", "hate", "illicit", "self-harm", "sexual", "violence")
             result = {

@@ -48,9 +48,7 @@ def run(
 ) -> None:
     """Ask for content where the marts say it is needed, write what is due, export what is approved."""
     installation = Installation.load()
-    if not installation.settings.marketing_automation_enabled:
-        tell("MARKETING_AUTOMATION_ENABLED is false: nothing is written or sent")
-        raise typer.Exit(FAILED)
+    _must_be_on(installation)
     found = work(
         installation.warehouse,
         installation.desk,
@@ -154,9 +152,16 @@ def export_approved(
 ) -> None:
     """Write what is approved into files, and post it to MARKETING_CONTENT_WEBHOOK_URL if there is one."""
     installation = Installation.load()
+    _must_be_on(installation)
     folder = folder or installation.content_folder
     published = export(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
     typer.echo(f"{published} published in {folder}")
+
+
+def _must_be_on(installation: Installation) -> None:
+    if not installation.settings.marketing_automation_enabled:
+        tell("MARKETING_AUTOMATION_ENABLED is false: nothing is written or sent")
+        raise typer.Exit(FAILED)
 
 
 def _review(draft_id: int, status: str, author: str | None, reason: str | None) -> None:

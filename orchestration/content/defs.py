@@ -28,10 +28,16 @@ def content_definitions(
 
     @dg.op(description="Ask for content where it is needed, write what is due, export what is approved.")
     def write(context: dg.OpExecutionContext) -> None:
+        if not may_ask:
+            context.log.warning("MARKETING_AUTOMATION_ENABLED is false: nothing is written or sent")
+            return
         found = work(warehouse, desk(), datetime.now(UTC), folder=folder, to=to(), tell=context.log.info)
         context.add_output_metadata(found.as_dict())
 
-    @dg.job(name=JOB, executor_def=dg.in_process_executor, tags={"marketing/long": "content"})
+    # A server that drips must not keep all later runs waiting.
+    tags = {"marketing/long": "content", "dagster/max_runtime": "3600"}
+
+    @dg.job(name=JOB, executor_def=dg.in_process_executor, tags=tags)
     def job() -> None:
         """Write content for what the marts say needs it."""
         write()

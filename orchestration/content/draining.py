@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
+from secrets import token_hex
 from typing import Any
 
 from pydantic import ValidationError
@@ -71,7 +73,21 @@ class _Round:
     drained: Drained = field(default_factory=Drained)
     begun: dict[Future[Any], tuple[ClaimedJob, _Judged | None]] = field(default_factory=dict)
     model_ms: dict[int, float] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
     luck: Random = field(default_factory=Random)
+
+    def guarded(self, job: ClaimedJob, step: Callable[[], None]) -> None:
+        """Do a step of a job; what goes wrong in it ends this job, and keeps no other back."""
+        try:
+            step()
+        except Exception as error:
+            if self.connection.closed or self.connection.broken:
+                raise
+            # Not its text, which may quote what was written.
+            why = f"could not be dealt with: {type(error).__name__}"
+            self.begun = {future: own for future, own in self.begun.items() if own[0].job_id != job.job_id}
+            self.tell(f"job {job.job_id}: {why}")
+            stored.finish(self.connection, job, "rejected", why, [self._template(job)])
 
     def take(self, job: ClaimedJob) -> None:
         """Begin a claimed job: judge what is written, ask a model, or leave it to people."""
@@ -82,7 +98,7 @@ class _Round:
             self._ask_anew(job, prompt)
             return
         # First, since a try that succeeded turns the switch on.
-        breaker, under_way = self._breaker()
+        breaker, under_way = self.breaker_now()
         if (why := self._why_not(job, breaker)) is not None:
             self._leave(job, why)
             return
@@ -115,25 +131,35 @@ class _Round:
             return f"no price is known of {job.model}: docs/ai-content.md"
         return None
 
-    def _breaker(self) -> tuple[Breaker, int]:
-        """The breaker now, its change stored, and how many calls of a try are under way."""
+    def breaker_now(self) -> tuple[Breaker, int]:
+        """The breaker now, its change stored, and how many jobs of a try have not ended."""
         now, rules = datetime.now(UTC), Rules.of(self.desk.policy)
-        held = stored.breaker(self.connection)
-        breaker = NEVER_OPENED
+        with self.connection.transaction():
+            breaker = self._held(rules)
+            since = breaker.since
+            if breaker.state is State.CLOSED:
+                since = now - timedelta(minutes=rules.window_minutes)
+            found = [Outcome(at, is_validated) for at, is_validated in stored.outcomes(self.connection, since)]
+            after = next_state(breaker, found, now, rules)
+            if after.state is not breaker.state:
+                stored.save_breaker(self.connection, after.state, after.since, after.reason, after.pause_minutes)
+                self.tell(f"breaker {after.state}: {after.reason}")
+                if after.state is State.CLOSED:
+                    self._undo_alert(after.reason)
+        return after, stored.jobs_under_way(self.connection, after.since)
+
+    def _held(self, rules: Rules) -> Breaker:
+        """As stored. An alert that turned AI off, on the same numbers, opens it too: else nothing would ever try."""
+        held, breaker = stored.breaker(self.connection), NEVER_OPENED
         if held is not None:
             state = State(held["state"])
             left = rules.probes if state is State.HALF_OPEN else 0
             breaker = Breaker(state, held["since"], held["reason"], held["pause_minutes"], left)
-        window_at = now - timedelta(minutes=rules.window_minutes)
-        since = window_at if held is None else min(breaker.since, window_at)
-        found = [Outcome(at, is_validated) for at, is_validated in stored.outcomes(self.connection, since)]
-        after = next_state(breaker, found, now, rules)
-        if after.state is not breaker.state:
-            stored.save_breaker(self.connection, after.state, after.since, after.reason, after.pause_minutes)
-            self.tell(f"breaker {after.state}: {after.reason}")
-            if after.state is State.CLOSED:
-                self._undo_alert(after.reason)
-        return after, stored.calls_under_way(self.connection, after.since)
+        turned = switches(self.connection).get(AI_CONTENT)
+        by_alert = turned is not None and not turned.is_on and turned.author.startswith(ALERT_AUTHOR)
+        if by_alert and breaker.state is State.CLOSED:
+            return Breaker(State.OPEN, turned.changed_at, turned.reason, rules.pause_minutes)
+        return breaker
 
     def _undo_alert(self, reason: str) -> None:
         turned = switches(self.connection).get(AI_CONTENT)
@@ -159,7 +185,8 @@ class _Round:
             ),
         )
         if refused is None:
-            key = f"content-job-{job.job_id}"
+            # Numbers begin again elsewhere, and after a backup was restored; who asks again wants another text.
+            key = f"content-{job.job_id}-{job.created_at:%Y%m%dT%H%M%S%f}-{job.retried_after}"
             call = self.pool.submit(self.desk.writer.write, job.model, messages, job.parameters, key)
             self.begun[call] = (job, None)
         elif spent.subject + reserve <= subject and reserve <= daily:
@@ -172,13 +199,17 @@ class _Round:
 
     def ended(self, future: Future[Any]) -> None:
         """Store what came of a call, and go on from there."""
-        job, judged = self.begun.pop(future)
+        job, judged = self.begun[future]
         if judged is not None:
+            del self.begun[future]
             self._moderated(job, judged, future.result())
             return
         answer: Answer = future.result()
         self.model_ms[job.job_id] = answer.model_ms
-        if not stored.end_call(self.connection, job, self._call(job, answer)):
+        is_ours = stored.end_call(self.connection, job, self._call(job, answer))
+        # Not before: what was not stored is rescued.
+        del self.begun[future]
+        if not is_ours:
             self.tell(f"job {job.job_id}: its claim ran out before the answer came")
         elif answer.outcome in ("answered", "refused"):
             self._go_on(job, answer.text, answer.error)
@@ -194,6 +225,17 @@ class _Round:
             self._reject(job, error, ())
         else:
             self._judge(job, text)
+
+    def rescue(self, warehouse: Warehouse) -> None:
+        """Store the answers of calls that are under way, when nothing else can be done: they were paid for."""
+        asked = {future: job for future, (job, judged) in self.begun.items() if judged is None}
+        if not asked:
+            return
+        wait(asked)
+        with warehouse.connect(APPLICATION, autocommit=True) as connection:
+            for future, job in asked.items():
+                if future.exception() is None:
+                    stored.end_call(connection, job, self._call(job, future.result()))
 
     def _call(self, job: ClaimedJob, answer: Answer) -> Call:
         if answer.outcome == "failed":
@@ -228,6 +270,7 @@ class _Round:
             self._reject(job, f"{len(draft.variants)} variants, asked for were {brief.variants}", ())
             return
         earlier = stored.earlier_texts(self.connection, job.kind, job.brief_id, EARLIER)
+        earlier += self.texts
         limits, instructions = Limits.of(self.desk.policy), self.desk.prompts[job.kind].system
         faults = []
         for number, variant in enumerate(draft.variants):
@@ -235,6 +278,8 @@ class _Round:
             found = faults_of(variant, brief, earlier=others, limits=limits, instructions=instructions)
             faults.append(tuple({"code": str(one.code), "found": one.found, "expected": one.expected} for one in found))
         judged = _Judged(tuple(draft.variants), tuple(faults))
+        # What is not stored yet is a text that others may not repeat, too.
+        self.texts += [variant.text for variant in draft.variants]
         fit = [variant.text for variant, found in zip(draft.variants, faults, strict=True) if not found]
         if fit and self.desk.writer is not None:
             asked = self.pool.submit(self.desk.writer.moderate, "\n\n".join(fit))
@@ -266,7 +311,7 @@ class _Round:
     @staticmethod
     def _drafts(job: ClaimedJob, judged: _Judged) -> list[NewDraft]:
         return [
-            NewDraft(number, f"ai-{job.job_id}-{job.attempts}-{number}", "ai", *variant.model_dump().values(), found)
+            NewDraft(number, _variant_id("ai", job, number), "ai", *variant.model_dump().values(), found)
             for number, (variant, found) in enumerate(zip(judged.variants, judged.faults, strict=True), start=1)
         ]
 
@@ -280,8 +325,7 @@ class _Round:
     def _template(self, job: ClaimedJob) -> NewDraft:
         brief = Brief.model_validate(job.brief)
         variant = filled(template_for(brief, self.desk.templates), brief)
-        identity = f"template-{job.job_id}-{job.attempts}"
-        return NewDraft(1, identity, "template", *variant.model_dump().values(), ())
+        return NewDraft(1, _variant_id("template", job, 1), "template", *variant.model_dump().values(), ())
 
     def _finish(self, job: ClaimedJob, status: str, why: str | None, drafts: Sequence[NewDraft]) -> None:
         if not stored.finish(self.connection, job, status, why, drafts):
@@ -308,6 +352,11 @@ class _Round:
         self.tell(f"job {job.job_id} ({job.kind} {job.subject_id}): again in {wait_for.total_seconds():.0f} s: {why}")
 
 
+def _variant_id(origin: str, job: ClaimedJob, number: int) -> str:
+    """One of no other installation, nor of this one before a backup was restored."""
+    return f"{origin}-{job.job_id}-{number}-{token_hex(4)}"
+
+
 def drain(
     warehouse: Warehouse, desk: Desk, *, most: int | None = None, tell: Callable[[str], None] = lambda _line: None
 ) -> Drained:
@@ -318,17 +367,23 @@ def drain(
     with warehouse.connect(APPLICATION, autocommit=True) as connection, ThreadPoolExecutor(concurrency) as pool:
         at_work = _Round(connection, desk, pool, tell)
         stored.free_lapsed(connection)
-        while True:
-            free = concurrency - len(at_work.begun)
-            if most is not None:
-                free = min(free, most - taken)
-            jobs = stored.claim(connection, free, lease) if free > 0 else []
-            taken += len(jobs)
-            for job in jobs:
-                at_work.take(job)
-            if at_work.begun:
-                done, _others = wait(at_work.begun, return_when=FIRST_COMPLETED)
-                for future in done:
-                    at_work.ended(future)
-            elif not jobs:
-                return at_work.drained
+        try:
+            while True:
+                free = concurrency - len(at_work.begun)
+                if most is not None:
+                    free = min(free, most - taken)
+                jobs = stored.claim(connection, free, lease) if free > 0 else []
+                taken += len(jobs)
+                for job in jobs:
+                    at_work.guarded(job, partial(at_work.take, job))
+                if at_work.begun:
+                    done, _others = wait(at_work.begun, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        at_work.guarded(at_work.begun[future][0], partial(at_work.ended, future))
+                elif not jobs:
+                    # What failed last has its say, though no job asks any more.
+                    at_work.breaker_now()
+                    return at_work.drained
+        except BaseException:
+            at_work.rescue(warehouse)
+            raise

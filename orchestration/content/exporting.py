@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from orchestration.warehouse import content as stored
 from orchestration.webhooks import post_signed
 
 from .asking import APPLICATION
+from .briefs import Brief
+
+# Between two attempts at one draft: twice as long after each.
+FIRST, LONGEST = timedelta(minutes=1), timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,14 @@ def export(
     tell: Callable[[str], None] = lambda _line: None,
 ) -> int:
     """Export what is approved; returns how many are published now: filed, and taken by the sending system if there is
-    one. What that does not take stays approved, and goes with the next export under the same webhook-id."""
+    one. What that does not take stays approved, and goes again after a while under the same webhook-id."""
     published = 0
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
         for draft in stored.to_export(connection):
+            if any(day < datetime.now(UTC).date() for day in Brief.model_validate(draft["brief"]).days):
+                stored.supersede(connection, draft["draft_id"], "its deadline has passed")
+                tell(f"draft {draft['draft_id']}: its deadline has passed")
+                continue
             payload = as_json(draft)
             file_away(folder / f"{draft['variant_id']}.json", payload)
             stored.mark_filed(connection, draft["draft_id"])
@@ -43,7 +52,11 @@ def export(
                     to.url, draft["variant_id"], payload, to.secrets, may_be_private=to.may_be_private
                 )
                 if outcome.error is not None:
-                    tell(f"draft {draft['draft_id']}: not taken by the sending system: {outcome.error}")
+                    wait = LONGEST if outcome.is_final else min(FIRST * 2 ** draft["export_attempts"], LONGEST)
+                    wait = max(wait, outcome.retry_after or timedelta())
+                    error = f"not taken by the sending system: {outcome.error}"
+                    stored.put_export_off(connection, draft["draft_id"], wait, error)
+                    tell(f"draft {draft['draft_id']}: {error}")
                     continue
                 stored.mark_sent(connection, draft["draft_id"])
             stored.publish_draft(connection, draft["draft_id"])

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 import py3langid
@@ -164,9 +164,11 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\w+", folded(text).lower())
 
 
-def _shingles(text: str, size: int = SHINGLE_WORDS) -> set[tuple[str, ...]]:
+# The same earlier texts are looked at for each new one.
+@lru_cache(maxsize=4096)
+def _shingles(text: str, size: int = SHINGLE_WORDS) -> frozenset[tuple[str, ...]]:
     words = _words(text)
-    return {tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1))} if words else set()
+    return frozenset(tuple(words[start : start + size]) for start in range(max(1, len(words) - size + 1)) if words)
 
 
 def _lengths(variant: Variant, limits: Limits) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import content as stored
 
-from .asking import APPLICATION, ask, new_opportunities
+from .asking import APPLICATION, ask, briefs_of, new_opportunities
 from .desk import Desk
 from .draining import Drained, drain
 from .exporting import SendingSystem, export
@@ -54,8 +54,9 @@ def waits(warehouse: Warehouse, desk: Desk, now: datetime) -> str:
     """What there is to do, in words; empty when there is nothing. Only reads."""
     with warehouse.connect(APPLICATION) as connection:
         found = {
-            "opportunities": len(new_opportunities(connection, desk, now)),
+            "opportunities": len(briefs_of(new_opportunities(connection, desk, now), desk, lambda _line: None)),
             "jobs": stored.are_due(connection),
             "approved drafts": len(stored.to_export(connection)),
+            "losers": stored.losers(connection),
         }
     return ", ".join(f"{many} {what}" for what, many in found.items() if many)

@@ -40,14 +40,26 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
+Tokens = Annotated[int, Field(ge=0, le=10**9)]
+
+
 class _Usage(BaseModel):
-    prompt_tokens: Annotated[int, Field(ge=0)]
-    completion_tokens: Annotated[int, Field(ge=0)]
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
 
 
 class _Completion(BaseModel):
     choices: Annotated[list[_Choice], Field(min_length=1)]
     usage: _Usage | None = None
+
+
+class _Moderated(BaseModel):
+    flagged: bool
+    categories: dict[str, bool | None] = {}
+
+
+class _Moderations(BaseModel):
+    results: Annotated[list[_Moderated], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -145,27 +157,31 @@ class OpenAIWriter:
 
     def moderate(self, text: str) -> Moderation:
         """See Writer."""
-        import openai
 
         started = time.perf_counter()
+        told = self._moderated(text)
+        return replace(told, model_ms=_milliseconds(started))
+
+    def _moderated(self, text: str) -> Moderation:
+        import openai
+
+        deadline = time.monotonic() + self.seconds
         try:
-            found = self._client.moderations.create(input=text)
-        except (openai.NotFoundError, openai.PermissionDeniedError, openai.BadRequestError):
-            return Moderation(is_missing=True, model_ms=_milliseconds(started))
+            with self._client.moderations.with_streaming_response.create(input=text) as response:
+                found = _Moderations.model_validate_json(_bytes(response.iter_bytes(), deadline))
         except openai.APIStatusError as error:
-            # A method or path that compatible servers do not have.
-            missing = error.status_code in (405, 501)
-            return Moderation(
-                is_missing=missing,
-                error=None if missing else f"moderation answered {error.status_code}",
-                model_ms=_milliseconds(started),
-            )
-        except openai.APIError as error:
-            return Moderation(error=f"no moderation: {type(error).__name__}", model_ms=_milliseconds(started))
-        flagged = sorted(
-            {name for result in found.results for name, is_so in result.categories.model_dump().items() if is_so}
-        )
-        return Moderation(flagged=tuple(flagged), model_ms=_milliseconds(started))
+            # A path or method that compatible servers do not have; whatever else they say is no leave to go on.
+            if error.status_code in (404, 405, 501):
+                return Moderation(is_missing=True)
+            return Moderation(error=f"moderation answered {error.status_code}")
+        except ValidationError:
+            # Some answer whatever path with 200.
+            return Moderation(is_missing=True)
+        except (openai.APIError, TimeoutError) as error:
+            return Moderation(error=f"no moderation: {type(error).__name__}")
+        named = {name for one in found.results for name, is_so in one.categories.items() if is_so}
+        flagged = any(one.flagged for one in found.results)
+        return Moderation(flagged=tuple(sorted(named)) or (("flagged",) if flagged else ()))
 
 
 def _bytes(parts: Iterator[bytes], deadline: float) -> bytes:
@@ -187,7 +203,8 @@ def _read(body: bytes) -> Answer:
     usage, choice = completion.usage, completion.choices[0]
     answer = Answer(
         "answered",
-        text=choice.message.content,
+        # PostgreSQL's text holds no NUL.
+        text=(choice.message.content or "").replace("\0", "\ufffd") or None,
         input_tokens=usage.prompt_tokens if usage else None,
         output_tokens=usage.completion_tokens if usage else None,
     )

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class NewBrief:
-    """key: SHA-256 of the brief. as_of: of the build that it is from."""
+    """key: SHA-256 of the brief, with as_of. as_of: of the build that it is from."""
 
     key: str
     kind: str
@@ -51,6 +51,7 @@ class ClaimedJob:
     claimed_at: datetime
     answer: dict[str, Any] | None
     calls: int
+    retried_after: int
     is_uncertain: bool
 
 
@@ -185,6 +186,7 @@ def claim(connection: psycopg.Connection, most: int, lease: timedelta) -> list[C
                     from ops.content_calls as calls
                     where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
                 ) as calls,
+                jobs.retried_after,
                 exists (
                     select from ops.content_calls as calls
                     where
@@ -452,10 +454,16 @@ def save_breaker(connection: psycopg.Connection, state: str, since: datetime, re
     )
 
 
-def calls_under_way(connection: psycopg.Connection, since: datetime) -> int:
-    """Calls begun since then of which nobody has heard the end."""
+def jobs_under_way(connection: psycopg.Connection, since: datetime) -> int:
+    """Jobs with a call begun since then that have not ended: asked, being judged, or to be asked again."""
     return connection.execute(
-        "select count(*) from ops.content_calls where outcome is null and started_at >= %s", [since]
+        """
+        select count(distinct calls.job_id)
+        from ops.content_calls as calls
+        inner join ops.content_jobs as jobs on jobs.job_id = calls.job_id
+        where calls.started_at >= %s and jobs.finished_at is null
+        """,
+        [since],
     ).fetchone()[0]
 
 
@@ -480,7 +488,8 @@ DRAFTS = """
 select
     drafts.draft_id, drafts.variant_id, drafts.origin, drafts.status, drafts.subject, drafts.preview, drafts.body,
     drafts.faults, drafts.reason, drafts.reviewed_by, drafts.reviewed_at, drafts.filed_at, drafts.sent_at,
-    drafts.created_at, drafts.job_id, briefs.brief_id, briefs.kind, briefs.subject_id, briefs.brief,
+    drafts.created_at, drafts.export_attempts, drafts.job_id, briefs.brief_id, briefs.kind, briefs.subject_id,
+    briefs.brief,
     jobs.model, jobs.prompt_version, jobs.status as job_status, jobs.reason as job_reason
 from ops.content_drafts as drafts
 inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
@@ -509,16 +518,39 @@ def review(connection: psycopg.Connection, draft_id: int, *, status: str, author
         """
         update ops.content_drafts
         set status = %s, reviewed_by = %s, reviewed_at = clock_timestamp(), reason = %s
-        where draft_id = %s and status = 'pending_review'
+        where
+            draft_id = %s
+            and (status = 'pending_review' or (status = 'approved' and filed_at is null and %s = 'rejected'))
         """,
-        [status, author, reason, draft_id],
+        [status, author, reason, draft_id, status],
     )
     return judged.rowcount == 1
 
 
 def to_export(connection: psycopg.Connection) -> list[Row]:
-    """Approved drafts that were not published yet, oldest first."""
-    return _rows(connection, DRAFTS + "where drafts.status = 'approved' order by drafts.draft_id")
+    """Approved drafts that were not published yet and are due, oldest first."""
+    is_due = "drafts.status = 'approved' and drafts.export_due_at <= clock_timestamp()"
+    return _rows(connection, f"{DRAFTS} where {is_due} order by drafts.draft_id")
+
+
+def put_export_off(connection: psycopg.Connection, draft_id: int, wait: timedelta, error: str) -> None:
+    """The sending system did not take it: to be tried again after a while."""
+    connection.execute(
+        """
+        update ops.content_drafts
+        set export_due_at = clock_timestamp() + %s, export_attempts = export_attempts + 1, reason = %s
+        where draft_id = %s and status = 'approved'
+        """,
+        [wait, error, draft_id],
+    )
+
+
+def supersede(connection: psycopg.Connection, draft_id: int, reason: str) -> None:
+    """An approved draft that is not to be sent any more."""
+    connection.execute(
+        "update ops.content_drafts set status = 'superseded', reason = %s where draft_id = %s and status = 'approved'",
+        [reason, draft_id],
+    )
 
 
 def mark_filed(connection: psycopg.Connection, draft_id: int) -> None:
@@ -542,6 +574,22 @@ def publish_draft(connection: psycopg.Connection, draft_id: int) -> None:
     )
 
 
+def losers(connection: psycopg.Connection) -> int:
+    """How many would be retired now."""
+    if not is_published(connection, "content_performance"):
+        return 0
+    return connection.execute(
+        """
+        select count(*)
+        from ops.content_drafts as drafts
+        inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
+        inner join marts.content_performance as performance
+            on performance.variant_id = drafts.variant_id and performance.campaign_id = briefs.subject_id
+        where performance.verdict = 'loser' and drafts.status in ('approved', 'published')
+        """
+    ).fetchone()[0]
+
+
 def retire_losers(connection: psycopg.Connection) -> list[str]:
     """Supersede the published drafts that marts.content_performance calls losers; their variant_ids."""
     if not is_published(connection, "content_performance"):
@@ -550,9 +598,11 @@ def retire_losers(connection: psycopg.Connection) -> list[str]:
         """
         update ops.content_drafts as drafts
         set status = 'superseded', reason = 'converts less than the control'
-        from marts.content_performance as performance
+        from marts.content_performance as performance, ops.content_briefs as briefs
         where
             performance.variant_id = drafts.variant_id
+            and performance.campaign_id = briefs.subject_id
+            and briefs.brief_id = drafts.brief_id
             and performance.verdict = 'loser'
             and drafts.status in ('approved', 'published')
         returning drafts.variant_id

@@ -119,7 +119,7 @@ def _groups(connectors: Sequence[Row], referrals: Referrals, as_of: datetime, po
             "people": len({recipient for recipient, _expires_at in expiring}),
             "rate": None,
             "amount_cents": None,
-            "deadline_on": max(ends, default=None),
+            "deadline_on": min(ends, default=None),
         },
     ]
     unknown = dict.fromkeys(

@@ -66,9 +66,9 @@ def test_what_is_not_there_is_said_in_one_line(shell: Shell, line: str, told: st
 def test_a_draft_that_was_judged_stays_so(shell: Shell):
     shell.type("content run")
     shell.type("content approve 1")
-    again = shell.type("content reject 1 --reason", "late")
+    again = shell.type("content approve 1")
     assert again.exit_code == 1
-    assert "draft 1 is approved: only one that is pending_review can be rejected" in again.stderr
+    assert "draft 1 is approved: only one that is pending_review can be approved" in again.stderr
 
 
 def test_without_ai_it_says_so_and_people_get_a_template(shell: Shell):
@@ -81,6 +81,7 @@ def test_without_ai_it_says_so_and_people_get_a_template(shell: Shell):
 def test_automation_that_is_off_writes_and_sends_nothing(shell: Shell, served: Served):
     shell.environ.setenv("MARKETING_AUTOMATION_ENABLED", "false")
     assert shell.type("content run").exit_code == 1
+    assert shell.type("content export").exit_code == 1
     assert served.requests == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from orchestration.content.asking import ask, ask_again
 from orchestration.content.desk import Desk
 from orchestration.content.draining import Drained, drain
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import DatabaseError, Warehouse
 from orchestration.warehouse import content as stored
 from orchestration.warehouse.switches import AI_CONTENT, is_on, turn
 from tests.content_desk import NOW, POLICY, calls, campaigns, desk, drafts, due_now, jobs, rows
@@ -129,7 +129,7 @@ def test_an_answer_that_was_lost_is_asked_for_again_only_where_that_costs_nothin
     written(warehouse, known, times=2)
     assert [job["status"] for job in jobs(warehouse)] == ["done"]
     # Under one key: for a server that knows such keys, one request.
-    assert list(served.billed) == ["content-job-1"]
+    assert list(served.billed.values()) == [2]
 
 
 def test_a_person_may_have_a_lost_answer_asked_for_again(warehouse: Warehouse, served: Served):
@@ -247,6 +247,7 @@ def test_ai_that_fails_is_given_a_rest_tried_again_and_trusted_again(warehouse: 
         assert stored.breaker(connection)["state"] == "open"
         # As the alert does, which the same numbers set going.
         turn(connection, AI_CONTENT, on=False, author="alert ai_generation_failure", reason="incident 1")
+        connection.execute("update ops.switch_changes set changed_at = changed_at - interval '31 minutes'")
         connection.execute("update ops.content_jobs set finished_at = finished_at - interval '31 minutes'")
         connection.execute("update ops.content_breaker set since = since - interval '31 minutes'")
     assert {job["status"] for job in jobs(warehouse)[asked:]} == {"manual"}
@@ -301,3 +302,127 @@ def test_several_processes_share_the_jobs(warehouse: Warehouse, served: Served):
     assert {job["status"] for job in jobs(warehouse)} == {"done"}
     assert len(served.requests) == 24
     assert set(served.billed.values()) == {1}
+
+
+def test_a_burst_of_failures_opens_the_breaker_though_no_job_asks_after_it(warehouse: Warehouse, served: Served):
+    """Prevents AI that an alert turned off for ever: without an open breaker nothing would ever be tried again."""
+    served.usual = lambda _request: Reply(content="Dear reader")
+    wide = POLICY.model_copy(update={"content_concurrency": 20})
+    assert written(warehouse, desk(served, wide), 20) == Drained(rejected=20)
+    with warehouse.connect() as connection:
+        assert stored.breaker(connection)["state"] == "open"
+
+
+def test_what_an_alert_turned_off_is_tried_again_though_the_breaker_never_opened(warehouse: Warehouse, served: Served):
+    with warehouse.connect() as connection:
+        turn(connection, AI_CONTENT, on=False, author="alert ai_generation_failure", reason="incident 1")
+        connection.execute("update ops.switch_changes set changed_at = changed_at - interval '29 minutes'")
+    assert written(warehouse, desk(served)) == Drained(manual=1)
+    with warehouse.connect() as connection:
+        connection.execute("update ops.switch_changes set changed_at = changed_at - interval '2 minutes'")
+    campaigns(warehouse, 8)
+    ask(warehouse, desk(served), NOW)
+    drain(warehouse, desk(served))
+    due_now(warehouse)
+    drain(warehouse, desk(served))
+    with warehouse.connect() as connection:
+        assert is_on(connection, AI_CONTENT)
+    assert [job["status"] for job in jobs(warehouse)] == ["manual", *["done"] * 7]
+
+
+def test_a_try_is_no_more_jobs_than_it_says(warehouse: Warehouse, served: Served):
+    """Prevents a try that floods a service which is down with every job that waits."""
+    with warehouse.connect() as connection:
+        stored.save_breaker(connection, "half_open", datetime.now(UTC), "a try", 30)
+    served.usual = lambda _request: Reply(status=503)
+    written(warehouse, desk(served), 12)
+    assert len(served.requests) == POLICY.content_breaker_probes
+
+
+@pytest.mark.parametrize("odd", ["\\u0000", "\\u202e"])
+def test_one_odd_answer_keeps_no_other_job_back(warehouse: Warehouse, served: Served, odd: str):
+    """Prevents one text that no table takes from stopping all content for good."""
+    draft = served.draft({"variants": 2, "required_placeholders": ["action_url", "unsubscribe_url"]})
+    served.replies.append(Reply(content=draft.replace("Hello", f"Hello{odd}")))
+    drained = written(warehouse, desk(served), 3)
+    assert (drained.done, drained.rejected) == (2, 1) or drained.done == 2
+    assert {job["status"] for job in jobs(warehouse)} == {"done", "rejected"}
+    assert drain(warehouse, desk(served)) == Drained()
+
+
+def test_a_server_that_answers_any_path_has_no_moderation(warehouse: Warehouse, served: Served):
+    served.moderation_body = '{"error": "unexpected endpoint"}'
+    assert written(warehouse, desk(served), 2) == Drained(done=2)
+
+
+def test_moderation_that_refuses_to_answer_lets_nothing_through(warehouse: Warehouse, served: Served):
+    served.moderation_status = 403
+    assert written(warehouse, desk(served)).later == 1
+    assert drafts(warehouse) == []
+    served.moderation_status = 200
+    due_now(warehouse)
+    assert drain(warehouse, desk(served)) == Drained(done=1)
+    # What is written is not asked for, and paid for, again.
+    assert len(served.requests) == 1
+
+
+def test_a_text_that_came_twice_in_one_round_is_a_near_copy(warehouse: Warehouse, served: Served):
+    draft = served.draft({"variants": 2, "required_placeholders": ["action_url", "unsubscribe_url"]})
+    served.usual = lambda _request: Reply(content=draft)
+    drained = written(warehouse, desk(served), 3)
+    assert (drained.done, drained.rejected) == (1, 2)
+
+
+def test_answers_that_were_paid_for_are_stored_though_the_session_is_gone(warehouse: Warehouse, served: Served):
+    """Prevents a restart of the database that throws away all that was written meanwhile."""
+    served.seconds = 0.6
+    campaigns(warehouse, 4)
+    ask(warehouse, desk(served), NOW)
+    ended: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            drain(warehouse, desk(served))
+        except DatabaseError as error:
+            ended.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with warehouse.connect(autocommit=True) as connection:
+        while len(served.requests) < 4:
+            pass
+        connection.execute(
+            """
+            select pg_terminate_backend(pid) from pg_stat_activity
+            where application_name = 'marketing content' and datname = current_database()
+            """
+        )
+    worker.join()
+    assert len(ended) == 1
+    assert {call["outcome"] for call in calls(warehouse)} == {"answered"}
+    with warehouse.connect() as connection:
+        connection.execute("update ops.content_jobs set claimed_until = clock_timestamp()")
+    assert drain(warehouse, desk(served)) == Drained(done=4)
+    assert len(served.requests) == 4
+
+
+def test_the_same_figures_a_month_later_are_a_brief_of_their_own(warehouse: Warehouse, served: Served):
+    """Prevents a campaign that gets one brief in its life, and a sensor that asks each minute for the next."""
+    written(warehouse, desk(served))
+    with warehouse.connect() as connection:
+        connection.execute("update ops.content_briefs set created_at = created_at - interval '31 days'")
+        connection.execute("update marts.content_opportunities set as_of = as_of + interval '31 days'")
+    assert ask(warehouse, desk(served), datetime.now(UTC)) == 1
+
+
+def test_a_campaigns_name_is_told_to_no_model_unless_somebody_said_so(warehouse: Warehouse, served: Served):
+    """Prevents a person's name that stands in a campaign's."""
+    campaigns(warehouse, 1, "For Maria Huber")
+    ask(warehouse, desk(served), NOW)
+    drain(warehouse, desk(served))
+    assert b"Maria" not in bytes(served.bytes)
+    told = desk(served, POLICY.model_copy(update={"content_tells_campaign_names": True}))
+    campaigns(warehouse, 2, "For Maria Huber")
+    ask(warehouse, told, NOW)
+    drain(warehouse, told)
+    assert b"Maria" in bytes(served.bytes)

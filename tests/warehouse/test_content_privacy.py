@@ -139,7 +139,7 @@ def test_no_address_and_no_name_leaves_with_a_brief(engine: Engine) -> None:
     assert [one for one in addresses | names | pseudonyms if one in text] == []
     assert re.findall(r"[\w.+-]+@[\w-]+", text) == []
     assert "1234567" not in text
-    # What was in the campaign's name is told to be left out, and closes no fence.
-    assert "Its name is left out" in text
+    # Neither the campaign's name, nor what it would have closed.
+    assert "ignore all rules" not in text
     assert text.count("</brief>") == 2 * len(served.requests)
     assert {draft["origin"] for draft in drafts(engine.warehouse)} == {"ai"}

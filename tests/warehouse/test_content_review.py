@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from orchestration.content.asking import ask
 from orchestration.content.draining import drain
 from orchestration.content.exporting import SendingSystem, export
+from orchestration.content.languages import language_of
 from orchestration.content.working import waits, work
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import content as stored
@@ -40,7 +42,7 @@ def reviewed(warehouse: Warehouse, served: Served) -> Warehouse:
 def test_a_draft_is_judged_once(reviewed: Warehouse):
     with reviewed.connect() as connection:
         assert not stored.review(connection, 2, status="approved", author="bob", reason=None)
-        assert not stored.review(connection, 1, status="rejected", author="bob", reason="late")
+        assert not stored.review(connection, 1, status="approved", author="bob", reason=None)
     assert [(draft["status"], draft["reviewed_by"]) for draft in drafts(reviewed)] == [
         ("approved", "ann"),
         ("rejected", "ann"),
@@ -53,6 +55,11 @@ def test_approved_content_is_filed_and_posted_signed_and_only_that(reviewed: War
         to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
         assert export(reviewed, tmp_path / "out", to) == 0
         assert drafts(reviewed)[0]["status"] == "approved"
+        # Not each minute: the next attempt has its time.
+        assert export(reviewed, tmp_path / "out", to) == 0
+        assert receiver.asked == 1
+        with reviewed.connect() as connection:
+            connection.execute("update ops.content_drafts set export_due_at = clock_timestamp()")
         assert export(reviewed, tmp_path / "out", to) == 1
         assert export(reviewed, tmp_path / "out", to) == 0
         assert receiver.faults == []
@@ -119,3 +126,19 @@ def test_an_opportunity_that_makes_no_brief_is_told_and_keeps_no_other_back(ware
     told: list[str] = []
     assert ask(warehouse, desk(served), NOW, tell=told.append) == 1
     assert told[0].startswith("no brief: c1: rate: missing")
+
+
+def test_an_approved_draft_can_be_withdrawn_until_it_is_out(reviewed: Warehouse, tmp_path: Path):
+    with reviewed.connect() as connection:
+        assert stored.review(connection, 1, status="rejected", author="bob", reason="second thoughts")
+    assert export(reviewed, tmp_path, None) == 0
+
+
+def test_what_names_a_day_that_has_passed_is_not_sent(reviewed: Warehouse, tmp_path: Path):
+    fact = {"name": "deadline", "value": language_of("en").day(date(2026, 4, 12)), "unit": "date"}
+    with reviewed.connect() as connection:
+        connection.execute(
+            "update ops.content_briefs set brief = jsonb_set(brief, '{facts}', %s::jsonb)", [json.dumps([fact])]
+        )
+    assert export(reviewed, tmp_path, None) == 0
+    assert drafts(reviewed)[0]["reason"] == "its deadline has passed"

@@ -3,7 +3,9 @@ with
 drafts as (
 
     select * from {{ source('ops', 'content_drafts') }}
-    where origin = 'ai'
+    where
+        origin = 'ai'
+        and status <> 'rejected'
 
 ),
 
@@ -13,7 +15,7 @@ calls as (
 
 ),
 
--- A job is paid for as a whole, those of its variants that are not fit to send included.
+-- A job is paid for as a whole: by those of its variants that may bring something, for those that are not fit to send.
 costs as (
 
     select

@@ -135,7 +135,7 @@ expiring_invites as (
         count(distinct invites.recipient_key) as people,
         null::numeric(38, 12) as rate,
         null::bigint as amount_cents,
-        {{ utc_day('max(invites.expires_at)') }} as deadline_on
+        {{ utc_day('min(invites.expires_at)') }} as deadline_on
     from build
     inner join invites
         on

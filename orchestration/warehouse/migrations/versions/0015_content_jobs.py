@@ -91,6 +91,8 @@ create table ops.content_drafts (
     reviewed_at timestamptz,
     filed_at timestamptz,
     sent_at timestamptz,
+    export_due_at timestamptz not null default clock_timestamp(),
+    export_attempts integer not null default 0,
     created_at timestamptz not null default clock_timestamp()
 );
 comment on table ops.content_drafts is
