@@ -39,6 +39,7 @@ LEASE_MARGIN = timedelta(seconds=60)
 # Texts that a new one may not be a near copy of: a few months of them.
 EARLIER = 200
 TRY_SOON = timedelta(minutes=1)
+SAMPLES_AT_ONCE = 100
 # Who turned the switch off decides who turns it on: what an alert did, a try that succeeds undoes.
 ALERT_AUTHOR = "alert "
 BREAKER_AUTHOR = "breaker of content"
@@ -74,6 +75,7 @@ class _Round:
     begun: dict[Future[Any], tuple[ClaimedJob, _Judged | None]] = field(default_factory=dict)
     model_ms: dict[int, float] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
     luck: Random = field(default_factory=Random)
 
     def guarded(self, job: ClaimedJob, step: Callable[[], None]) -> None:
@@ -341,10 +343,13 @@ class _Round:
         figures = {"ai_queue_seconds": max((job.claimed_at - job.due_at).total_seconds(), 0.0)}
         if model_ms is not None:
             figures |= {"ai_job_ms": taken, "ai_model_ms": model_ms, "ai_overhead_ms": max(taken - model_ms, 0.0)}
-        add_samples(
-            self.connection,
-            [{"metric": metric, "sampled_at": now, "value": value} for metric, value in figures.items()],
-        )
+        self.samples += [{"metric": metric, "sampled_at": now, "value": value} for metric, value in figures.items()]
+
+    def store_samples(self) -> None:
+        """Those of jobs that ended since, in one go."""
+        if self.samples:
+            add_samples(self.connection, self.samples)
+            self.samples.clear()
 
     def _give_back(self, job: ClaimedJob, wait_for: timedelta, why: str | None) -> None:
         stored.put_back(self.connection, job, datetime.now(UTC) + wait_for, why or "")
@@ -380,7 +385,10 @@ def drain(
                     done, _others = wait(at_work.begun, return_when=FIRST_COMPLETED)
                     for future in done:
                         at_work.guarded(at_work.begun[future][0], partial(at_work.ended, future))
+                    if len(at_work.samples) >= SAMPLES_AT_ONCE:
+                        at_work.store_samples()
                 elif not jobs:
+                    at_work.store_samples()
                     # What failed last has its say, though no job asks any more.
                     at_work.breaker_now()
                     return at_work.drained
