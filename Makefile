@@ -21,7 +21,7 @@ up: setup ## warehouse, Dagster UI and daemon until Ctrl-C
 	@$(RUN) exec marketing up
 
 test: setup ## every test but the long ones
-	@$(RUN) pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(RUN) pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long proofs (kills, seeds, replays) at full counts
 	@$(RUN) pytest -m soak $(ARGS)
