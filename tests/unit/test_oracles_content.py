@@ -165,7 +165,7 @@ def test_invites_that_end_within_the_week_are_one_row_of_enough_people() -> None
     feeds = {"users": [user("bob", LONG_AGO)], "viral_actions": sends}
     (found,) = mart("content_opportunities", feeds, content_min_people=2)
     assert (found["kind"], found["subject_id"]) == ("expiring_invites", "week-2026-03-30")
-    assert (found["people"], found["rate"], found["deadline_on"]) == (2, None, (AS_OF + timedelta(days=7)).date())
+    assert (found["people"], found["rate"], found["deadline_on"]) == (2, None, AS_OF.date())
     assert mart("content_opportunities", feeds, content_min_people=3) == []
     assert mart("content_opportunities", feeds, content_min_people=2, viral_tracking_enabled=False) == []
 
