@@ -68,7 +68,9 @@ def test_killed_in_mid_job_it_writes_and_pays_for_nothing_twice(warehouse: Wareh
         else:
             # Whoever asked died before the answer was stored: people decide whether to pay again.
             assert [draft["origin"] for draft in own] == ["template"]
-            assert "may have been paid for" in job["reason"]
+            # So many deaths in a row open the breaker, too; then nobody is asked at all.
+            paid = any(call["job_id"] == job["job_id"] for call in calls(warehouse))
+            assert ("may have been paid for" if paid else "AI is given a rest") in job["reason"]
     told = calls(warehouse)
     assert all(call["cost_usd_micros"] is not None for call in told)
     assert sum(call["outcome"] == "answered" for call in told) == sum(job["status"] == "done" for job in ended)
