@@ -9,7 +9,7 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.metric_samples import add_samples
-from orchestration.warehouse.metric_sources import METRICS, SAMPLE_LIMIT_MS, UP, measure
+from orchestration.warehouse.metric_sources import METRICS, SAMPLE_LIMIT_MS, UP, measure_all
 
 from .alerting import FILE, Alerting
 from .check import APPLICATION, NOWHERE, Links, Look, look, store
@@ -50,9 +50,9 @@ def take_samples(warehouse: Warehouse, policy: Policy, now: datetime, *, of_upti
     """
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
         connection.execute(f"set statement_timeout = {SAMPLE_LIMIT_MS}")
-        found = [measure(connection, now, metric, policy) for metric in METRICS if of_uptime or metric != UP]
+        found = measure_all(connection, now, [metric for metric in METRICS if of_uptime or metric != UP], policy)
         connection.execute("reset statement_timeout")
-        return add_samples(connection, [sample for sample in found if sample is not None])
+        return add_samples(connection, found)
 
 
 def is_news(warehouse: Warehouse, alerting: Alerting, now: datetime) -> tuple[bool, str]:

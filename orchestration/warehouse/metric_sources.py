@@ -4,8 +4,9 @@ Each sample is of its moment: a published number says again what the marts say n
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from functools import cache
 from math import isfinite
 from typing import Any
 
@@ -90,7 +91,7 @@ with loads as (
         finished_at - lag(finished_at) over (partition by feed order by finished_at) as pause,
         row_number() over (partition by feed order by finished_at desc) as age
     from raw.loads
-    where status in ('loaded', 'accepted') and feed = any(%(feeds)s)
+    where status in ('loaded', 'accepted')
 ),
 feeds as (
     select
@@ -107,11 +108,10 @@ feeds as (
     having count(pause) > 0
 )
 select
+    feed,
     hours / allowed as value,
     feed || ': ' || round(hours)::text || ' hours ago, allowed are ' || round(allowed)::text as label
 from feeds
-order by value desc
-limit 1
 """
 FAILED_RUNS = """
 select
@@ -199,13 +199,28 @@ def measure(connection: psycopg.Connection, now: datetime, metric: str, policy: 
 
     connection: in autocommit. What cannot be measured is a sample too: its error says what kind.
     """
+    return next(iter(measure_all(connection, now, [metric], policy)), None)
+
+
+def measure_all(connection: psycopg.Connection, now: datetime, metrics: Iterable[str], policy: Policy) -> list[Sample]:
+    """The samples of these metrics of which there is one, as `measure` takes them."""
+    given = policy.model_dump() | {"now": now}
+    # Read when the first metric asks, for all of them.
+    given["feeds"] = cache(lambda: _feeds(connection, given))
+    samples = (_measured(connection, given, metric) for metric in metrics)
+    return [sample for sample in samples if sample is not None]
+
+
+def _measured(connection: psycopg.Connection, given: dict[str, Any], metric: str) -> Sample | None:
     source = METRICS[metric]
     if source is None:
         return None
-    given = policy.model_dump() | {"now": now}
     try:
-        late = _late_source(connection, given, metric)
-        sample = source(connection, given) if late is None else {"label": f"computed from a feed that is late: {late}"}
+        late = _latest(given, SOURCES.get(metric, ()))
+        if late is not None and late["value"] > 1:
+            sample = {"label": f"computed from a feed that is late: {late['label']}"}
+        else:
+            sample = source(connection, given)
     except psycopg.errors.QueryCanceled:
         # The slowest are not to be left out of what is told of slowness.
         sample = {"value": float(SAMPLE_LIMIT_MS)} if metric in OPERATIONS else {"error": "took too long"}
@@ -216,13 +231,19 @@ def measure(connection: psycopg.Connection, now: datetime, metric: str, policy: 
         sample = {"value": 0.0, "label": sample["error"]}
     if sample is not None and not all(isfinite(sample.get(name) or 0) for name in ("value", "low", "high")):
         sample = {"error": "not a finite number"}
-    return None if sample is None else sample | {"metric": metric, "sampled_at": now}
+    return None if sample is None else sample | {"metric": metric, "sampled_at": given["now"]}
 
 
-def _late_source(connection: psycopg.Connection, given: dict[str, Any], metric: str) -> str | None:
-    """The latest of the feeds that a metric is computed from, where it is too late to say anything of now."""
-    found = _one(connection, FEEDS, given | {"feeds": list(SOURCES[metric])}) if metric in SOURCES else None
-    return found["label"] if found is not None and found["value"] > 1 else None
+def _feeds(connection: psycopg.Connection, given: dict[str, Any]) -> dict[str, Sample]:
+    """Feed -> how late it is, over what is allowed, and that in words; those of which nobody knows left out."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return {row.pop("feed"): row for row in cursor.execute(FEEDS, given)}
+
+
+def _latest(given: dict[str, Any], feeds: Collection[str]) -> Sample | None:
+    """The latest of these feeds; None for none of them."""
+    late = [sample for feed, sample in given["feeds"]().items() if feed in feeds] if feeds else []
+    return max(late, key=lambda sample: sample["value"], default=None)
 
 
 def _of_mart(mart: str, query: str, **of: str) -> Query:
@@ -255,10 +276,8 @@ def _milliseconds(mart: str, query: str) -> Query:
     return read
 
 
-def _late_feeds(connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
-    feeds = connection.execute("select array_agg(distinct feed) from raw.loads").fetchone()[0]
-    found = _one(connection, FEEDS, given | {"feeds": feeds or []})
-    return None if found is None or found["value"] is None else found
+def _latest_feed(_connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
+    return _latest(given, given["feeds"]())
 
 
 def _up(connection: psycopg.Connection, _given: dict[str, Any]) -> Sample:
@@ -330,7 +349,7 @@ METRICS: dict[str, Query | None] = {
     "attribution_accuracy": _of_mart("attribution_accuracy", ACCURACY),
     "attribution_drift": _of_mart("attribution_accuracy", DRIFT),
     "marts_age_minutes": _of_ops(MARTS_AGE),
-    "feed_lateness": _late_feeds,
+    "feed_lateness": _latest_feed,
     "failed_runs": _of_ops(FAILED_RUNS),
     "failed_checks": _of_ops(FAILED_CHECKS),
     "held_loads": _of_ops(HELD_LOADS),
