@@ -20,13 +20,18 @@ INTERVAL = timedelta(minutes=1)
 PATIENCE = timedelta(minutes=5)
 
 
+def nobody(_since: datetime, _fault: str | None) -> list[str]:
+    """Tells nobody of an outage."""
+    return []
+
+
 def monitor(
     warehouse: Warehouse,
     policy: Policy,
     stop: Event,
     tell: Callable[[str], None],
     *,
-    tell_outage: Callable[[datetime, str | None], list[str]] = lambda _since, _fault: [],
+    tell_outage: Callable[[datetime, str | None], list[str]] = nobody,
     patience: timedelta = PATIENCE,
     interval: timedelta = INTERVAL,
 ) -> None:

@@ -20,7 +20,7 @@ from orchestration.installation import Installation
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.metric_samples import newest_sample, samples
 
-from .printing import FAILED, NOTHING, show, table, tell
+from .printing import FAILED, NOTHING, must_be_on, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Rules on numbers and on the engine: what they say, and whom they told.")
 # Between two samples a minute passes; a slow one more.
@@ -46,6 +46,7 @@ def monitor(
 ) -> None:
     """Take a sample of every metric each minute, until Ctrl-C: part of `marketing up`."""
     from orchestration.alerts.monitor import monitor as run
+    from orchestration.alerts.monitor import nobody
     from orchestration.alerts.outage import outage_teller
 
     installation, stop = Installation.load(), Event()
@@ -59,8 +60,7 @@ def monitor(
         signal.signal(number, lambda *_received: stop.set())
     teller = outage_teller(_alerting(installation))
     if not installation.settings.marketing_automation_enabled:
-        run(installation.warehouse, installation.policy, stop, tell)
-        return
+        teller = nobody
     run(installation.warehouse, installation.policy, stop, tell, tell_outage=teller)
 
 
@@ -68,7 +68,7 @@ def monitor(
 def check() -> None:
     """Measure, judge every rule, and tell what changed: what `make up` does unattended."""
     installation = Installation.load()
-    _must_be_on(installation)
+    must_be_on(installation.settings, "nothing is sent")
     found = go_round(
         installation.warehouse,
         _alerting(installation),
@@ -202,7 +202,7 @@ def send_test(
 ) -> None:
     """Send a message that says it is a test, and its end, by each channel; exit code 1 when one was not taken."""
     installation = Installation.load()
-    _must_be_on(installation)
+    must_be_on(installation.settings, "nothing is sent")
     known = _alerting(installation).transports
     if unknown := sorted(set(channels or ()) - set(known)):
         raise typer.BadParameter(
@@ -235,12 +235,6 @@ def ack(
             tell(f"incident {incident} is not open: marketing alerts list shows those that are")
             raise typer.Exit(FAILED)
     typer.echo(f"incident {incident} is acknowledged")
-
-
-def _must_be_on(installation: Installation) -> None:
-    if not installation.settings.marketing_automation_enabled:
-        tell("MARKETING_AUTOMATION_ENABLED is false: nothing is sent")
-        raise typer.Exit(FAILED)
 
 
 def _alerting(installation: Installation) -> Alerting:

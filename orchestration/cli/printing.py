@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.settings import Settings
+
 FAILED, WRONG_USAGE = 1, 2
 NOTHING = "-"
 DEFAULT_WAIT_SECONDS = 600.0
@@ -31,6 +33,13 @@ def show(rows: Table) -> None:
 def tell(line: str) -> None:
     """Say something that is no result."""
     typer.echo(line, err=True)
+
+
+def must_be_on(settings: Settings, what: str) -> None:
+    """End the command where automation is switched off; what: that is not done then."""
+    if not settings.marketing_automation_enabled:
+        tell(f"MARKETING_AUTOMATION_ENABLED is false: {what}")
+        raise typer.Exit(FAILED)
 
 
 def plain(value: object) -> int | float | str:

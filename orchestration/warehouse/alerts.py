@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from .locks import ALERTS, lock_in_transaction
+from .reads import rows
 
 # The action that another stage does: attribution, which sees that it is asked for.
 TRIGGER_RECALIBRATION = "trigger_recalibration"
@@ -56,7 +57,7 @@ def only_one_stores(connection: psycopg.Connection) -> None:
 
 def standing(connection: psycopg.Connection, rule: str) -> dict[str, Any]:
     """is_firing, fired_at, settled_at, data, data_since, decided_at of a rule; nothing for one never stored."""
-    found = _rows(
+    found = rows(
         connection,
         "select is_firing, fired_at, settled_at, data, data_since, decided_at from ops.alert_states where rule = %s",
         [rule],
@@ -111,7 +112,7 @@ def unsettled_incidents(connection: psycopg.Connection, begun: Sequence[int] = (
 
     begun: those that began just now; they count although they may be over, and nobody was told of them.
     """
-    return _rows(
+    return rows(
         connection,
         """
         select
@@ -130,7 +131,7 @@ def unsettled_incidents(connection: psycopg.Connection, begun: Sequence[int] = (
 
 def silences(connection: psycopg.Connection, now: datetime) -> list[dict[str, Any]]:
     """silence_id, rule, starts_at, ends_at, author, reason of the silences that hold."""
-    return _rows(
+    return rows(
         connection,
         """
         select silence_id, rule, starts_at, ends_at, author, reason
@@ -222,7 +223,7 @@ def claim(
 
 def channels_told(connection: psycopg.Connection, incident_id: int) -> list[str]:
     """The channels on which an incident was told, escalations among them."""
-    found = _rows(
+    found = rows(
         connection,
         "select distinct channel from ops.alert_outbox where incident_id = %s and reason <> 'undelivered' order by 1",
         [incident_id],
@@ -328,7 +329,7 @@ def ask_action(connection: psycopg.Connection, incident_id: int, action: str, at
 
 def asked_actions(connection: psycopg.Connection, action: str) -> list[int]:
     """Incidents that ask for an action which nobody has done yet."""
-    found = _rows(
+    found = rows(
         connection,
         "select incident_id from ops.alert_actions where action = %s and done_at is null order by incident_id",
         [action],
@@ -346,8 +347,3 @@ def action_done(connection: psycopg.Connection, incident_id: int, action: str, o
         """,
         [outcome, incident_id, action],
     )
-
-
-def _rows(connection: psycopg.Connection, query: str, parameters: Any = ()) -> list[dict[str, Any]]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, parameters).fetchall()

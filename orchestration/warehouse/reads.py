@@ -13,6 +13,12 @@ def sample_rows(connection: psycopg.Connection, query: str, limit: int) -> list[
         return cursor.fetchmany(limit)
 
 
+def rows(connection: psycopg.Connection, query: Any, parameters: Any = ()) -> list[dict[str, Any]]:
+    """All rows of a query, as dicts of column to value."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()
+
+
 def is_published(connection: psycopg.Connection, mart: str) -> bool:
     """Whether marts has the table. connection: with plain rows."""
     return connection.execute("select to_regclass(format('marts.%%I', %s::text)) is not null", [mart]).fetchone()[0]
