@@ -5,7 +5,7 @@ from datetime import datetime
 
 from orchestration.warehouse import Connection
 from orchestration.warehouse import alerts as stored
-from orchestration.warehouse.switches import AI_CONTENT, turn
+from orchestration.warehouse.switches import AI_CONTENT, alert_author, turn
 
 from .routing import TEAMS, Incident, Kind
 from .rules import Action, Rule
@@ -15,7 +15,7 @@ def act(connection: Connection, rule: Rule, incident: Incident, channels: Sequen
     """Do what the rule asks for, in the transaction of its first message. channels: to which that goes.
 
     A recalibration is only asked for here: attribution's sensor sees it, and its job stores what came of it. A switch
-    that was turned off stays off until a person turns it on again.
+    that was turned off is on again when a person says so, or the breaker of content after a try that succeeded.
     """
     if rule.action is None or incident.kind is not Kind.THRESHOLD:
         return
@@ -28,7 +28,7 @@ def act(connection: Connection, rule: Rule, incident: Incident, channels: Sequen
         outcome = f"{TEAMS[rule.action]}: told by {', '.join(channels)}"
     elif rule.action is Action.DISABLE_AI_FALLBACK_MANUAL:
         reason = f"incident {incident.incident_id}: {rule.summary}"
-        was_on = turn(connection, AI_CONTENT, on=False, author=f"alert {rule.name}", reason=reason)
+        was_on = turn(connection, AI_CONTENT, on=False, author=alert_author(rule.name), reason=reason)
         outcome = f"{AI_CONTENT} switched off" if was_on else f"{AI_CONTENT} was off"
     else:
         return

@@ -15,8 +15,9 @@ from orchestration.content.exporting import export
 from orchestration.content.working import work
 from orchestration.installation import Installation
 from orchestration.warehouse import content as stored
+from orchestration.warehouse import content_drafts
 
-from .printing import FAILED, NOTHING, plain, show, table, tell
+from .printing import FAILED, NOTHING, must_be_on, plain, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Content that AI or templates wrote: review, approve, export.")
 
@@ -48,7 +49,7 @@ def run(
 ) -> None:
     """Ask for content where the marts say it is needed, write what is due, export what is approved."""
     installation = Installation.load()
-    _must_be_on(installation)
+    must_be_on(installation.settings, "nothing is written or sent")
     found = work(
         installation.warehouse,
         installation.desk,
@@ -69,7 +70,7 @@ def list_drafts(
 ) -> None:
     """The latest drafts, newest first."""
     with Installation.load().warehouse.connect() as connection:
-        found = stored.drafts(connection, [one.value for one in status or list(Status)], most)
+        found = content_drafts.drafts(connection, [one.value for one in status or list(Status)], most)
     if as_json_:
         typer.echo(json.dumps(found, indent=2, default=plain))
         return
@@ -152,22 +153,18 @@ def export_approved(
 ) -> None:
     """Write what is approved into files, and post it to MARKETING_CONTENT_WEBHOOK_URL if there is one."""
     installation = Installation.load()
-    _must_be_on(installation)
+    must_be_on(installation.settings, "nothing is written or sent")
     folder = folder or installation.content_folder
     published = export(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
     typer.echo(f"{published} published in {folder}")
 
 
-def _must_be_on(installation: Installation) -> None:
-    if not installation.settings.marketing_automation_enabled:
-        tell("MARKETING_AUTOMATION_ENABLED is false: nothing is written or sent")
-        raise typer.Exit(FAILED)
-
-
 def _review(draft_id: int, status: str, author: str | None, reason: str | None) -> None:
     installation = Installation.load()
     with installation.warehouse.connect() as connection:
-        judged = stored.review(connection, draft_id, status=status, author=author or getpass.getuser(), reason=reason)
+        judged = content_drafts.review(
+            connection, draft_id, status=status, author=author or getpass.getuser(), reason=reason
+        )
     if not judged:
         draft = _draft(installation, draft_id)
         tell(f"draft {draft_id} is {draft['status']}: only one that is pending_review can be {status}")
@@ -177,7 +174,7 @@ def _review(draft_id: int, status: str, author: str | None, reason: str | None) 
 
 def _draft(installation: Installation, draft_id: int) -> dict:
     with installation.warehouse.connect() as connection:
-        found = stored.draft(connection, draft_id)
+        found = content_drafts.draft(connection, draft_id)
     if found is None:
         tell(f"there is no draft {draft_id}: marketing content list")
         raise typer.Exit(FAILED)

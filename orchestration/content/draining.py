@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.warehouse import Connection, Warehouse
+from orchestration.warehouse import Connection, Warehouse, content_drafts
 from orchestration.warehouse import content as stored
 from orchestration.warehouse.content import Call, ClaimedJob, NewDraft
 from orchestration.warehouse.metric_samples import add_samples
@@ -41,7 +41,6 @@ EARLIER = 200
 TRY_SOON = timedelta(minutes=1)
 SAMPLES_AT_ONCE = 100
 # Who turned the switch off decides who turns it on: what an alert did, a try that succeeds undoes.
-ALERT_AUTHOR = "alert "
 BREAKER_AUTHOR = "breaker of content"
 
 
@@ -85,11 +84,9 @@ class _Round:
         except Exception as error:
             if self.connection.closed or self.connection.broken:
                 raise
-            # Not its text, which may quote what was written.
-            why = f"could not be dealt with: {type(error).__name__}"
             self.begun = {future: own for future, own in self.begun.items() if own[0].job_id != job.job_id}
-            self.tell(f"job {job.job_id}: {why}")
-            stored.finish(self.connection, job, "rejected", why, [self._template(job)])
+            # Not its text, which may quote what was written.
+            self._reject(job, f"could not be dealt with: {type(error).__name__}", ())
 
     def take(self, job: ClaimedJob) -> None:
         """Begin a claimed job: judge what is written, ask a model, or leave it to people."""
@@ -122,7 +119,7 @@ class _Round:
         if desk.writer is None:
             return desk.off
         turned = switches(self.connection).get(AI_CONTENT)
-        is_a_try = breaker.state is State.HALF_OPEN and turned is not None and turned.author.startswith(ALERT_AUTHOR)
+        is_a_try = breaker.state is State.HALF_OPEN and turned is not None and turned.is_off_by_alert
         if turned is not None and not turned.is_on and not is_a_try:
             return f"switch {AI_CONTENT} is off: {turned.reason}"
         if job.is_uncertain and not desk.is_idempotent:
@@ -137,7 +134,12 @@ class _Round:
         """The breaker now, its change stored, and how many jobs of a try have not ended."""
         now, rules = datetime.now(UTC), Rules.of(self.desk.policy)
         with self.connection.transaction():
+            turned = switches(self.connection).get(AI_CONTENT)
+            is_off_by_alert = turned is not None and turned.is_off_by_alert
             breaker = self._held(rules)
+            if is_off_by_alert and breaker.state is State.CLOSED:
+                # On the same numbers it opens the breaker, too: else nothing would ever try.
+                breaker = Breaker(State.OPEN, turned.changed_at, turned.reason, rules.pause_minutes)
             since = breaker.since
             if breaker.state is State.CLOSED:
                 since = now - timedelta(minutes=rules.window_minutes)
@@ -146,27 +148,17 @@ class _Round:
             if after.state is not breaker.state:
                 stored.save_breaker(self.connection, after.state, after.since, after.reason, after.pause_minutes)
                 self.tell(f"breaker {after.state}: {after.reason}")
-                if after.state is State.CLOSED:
-                    self._undo_alert(after.reason)
+                if after.state is State.CLOSED and is_off_by_alert:
+                    turn(self.connection, AI_CONTENT, on=True, author=BREAKER_AUTHOR, reason=after.reason)
         return after, stored.jobs_under_way(self.connection, after.since)
 
     def _held(self, rules: Rules) -> Breaker:
-        """As stored. An alert that turned AI off, on the same numbers, opens it too: else nothing would ever try."""
-        held, breaker = stored.breaker(self.connection), NEVER_OPENED
-        if held is not None:
-            state = State(held["state"])
-            left = rules.probes if state is State.HALF_OPEN else 0
-            breaker = Breaker(state, held["since"], held["reason"], held["pause_minutes"], left)
-        turned = switches(self.connection).get(AI_CONTENT)
-        by_alert = turned is not None and not turned.is_on and turned.author.startswith(ALERT_AUTHOR)
-        if by_alert and breaker.state is State.CLOSED:
-            return Breaker(State.OPEN, turned.changed_at, turned.reason, rules.pause_minutes)
-        return breaker
-
-    def _undo_alert(self, reason: str) -> None:
-        turned = switches(self.connection).get(AI_CONTENT)
-        if turned is not None and not turned.is_on and turned.author.startswith(ALERT_AUTHOR):
-            turn(self.connection, AI_CONTENT, on=True, author=BREAKER_AUTHOR, reason=reason)
+        held = stored.breaker(self.connection)
+        if held is None:
+            return NEVER_OPENED
+        state = State(held["state"])
+        left = rules.probes if state is State.HALF_OPEN else 0
+        return Breaker(state, held["since"], held["reason"], held["pause_minutes"], left)
 
     def _ask(self, job: ClaimedJob) -> None:
         policy, price = self.desk.policy, self._price(job)
@@ -271,7 +263,7 @@ class _Round:
         if len(draft.variants) != brief.variants:
             self._reject(job, f"{len(draft.variants)} variants, asked for were {brief.variants}", ())
             return
-        earlier = stored.earlier_texts(self.connection, job.kind, job.brief_id, EARLIER)
+        earlier = content_drafts.earlier_texts(self.connection, job.kind, job.brief_id, EARLIER)
         earlier += self.texts
         limits, instructions = Limits.of(self.desk.policy), self.desk.prompts[job.kind].system
         faults = []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.warehouse import Warehouse
-from orchestration.warehouse import content as stored
+from orchestration.warehouse import content_drafts as stored
 from orchestration.webhooks import post_signed
 
 from .asking import APPLICATION

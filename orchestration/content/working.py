@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Warehouse, content_drafts
 from orchestration.warehouse import content as stored
 
 from .asking import APPLICATION, ask, briefs_of, new_opportunities
@@ -44,7 +44,7 @@ def work(
         tell(f"AI is off ({desk.off}): briefs go to the manual queue, with a template filled in")
     drained = drain(warehouse, desk, most=most, tell=tell)
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
-        retired = stored.retire_losers(connection)
+        retired = content_drafts.retire_losers(connection)
     for variant_id in retired:
         tell(f"{variant_id} converts less than the control: retired")
     return Work(asked, drained, len(retired), export(warehouse, folder, to, tell=tell))
@@ -56,7 +56,7 @@ def waits(warehouse: Warehouse, desk: Desk, now: datetime) -> str:
         found = {
             "opportunities": len(briefs_of(new_opportunities(connection, desk, now), desk, lambda _line: None)),
             "jobs": stored.are_due(connection),
-            "approved drafts": len(stored.to_export(connection)),
-            "losers": stored.losers(connection),
+            "approved drafts": len(content_drafts.to_export(connection)),
+            "losers": content_drafts.losers(connection),
         }
     return ", ".join(f"{many} {what}" for what, many in found.items() if many)

@@ -1,7 +1,8 @@
-"""Content as it is stored: briefs, jobs, calls that were paid for, drafts, and the breaker.
+"""Content as it is made: briefs, jobs with their drafts, calls that were paid for, and the breaker.
 
 A call is stored before it is made, with what it may cost at most, and its answer before anybody judges it: whoever dies
-in between leaves behind what was spent and what was written. Nothing here decides; see orchestration/content.
+in between leaves behind what was spent and what was written. Nothing here decides; see orchestration/content. What
+becomes of drafts is in content_drafts.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from .locks import CONTENT, lock_in_transaction
-from .reads import is_published
+from .reads import is_published, rows
 
 Row = dict[str, Any]
 
@@ -72,7 +73,7 @@ def opportunities(connection: psycopg.Connection) -> list[Row]:
     """The rows of marts.content_opportunities; none before the first publication."""
     if not is_published(connection, "content_opportunities"):
         return []
-    return _rows(connection, "select * from marts.content_opportunities order by kind, subject_id")
+    return rows(connection, "select * from marts.content_opportunities order by kind, subject_id")
 
 
 def subjects_with_briefs(connection: psycopg.Connection, since: datetime) -> set[tuple[str, str]]:
@@ -422,24 +423,14 @@ def retry(connection: psycopg.Connection, job_id: int) -> bool:
 def outcomes(connection: psycopg.Connection, since: datetime) -> list[tuple[datetime, bool]]:
     """(when, whether a draft was fit) of the jobs that ended since then and had called a model."""
     return connection.execute(
-        """
-        select jobs.finished_at, jobs.status = 'done'
-        from ops.content_jobs as jobs
-        where
-            jobs.finished_at >= %s
-            and exists (
-                select from ops.content_calls as calls
-                where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
-            )
-        order by jobs.finished_at, jobs.job_id
-        """,
+        "select finished_at, is_fit from ops.content_outcomes where finished_at >= %s order by finished_at, job_id",
         [since],
     ).fetchall()
 
 
 def breaker(connection: psycopg.Connection) -> Row | None:
     """state, since, reason, pause_minutes of the latest change; None before the first."""
-    found = _rows(
+    found = rows(
         connection,
         "select state, since, reason, pause_minutes from ops.content_breaker order by change_id desc limit 1",
     )
@@ -467,153 +458,9 @@ def jobs_under_way(connection: psycopg.Connection, since: datetime) -> int:
     ).fetchone()[0]
 
 
-def earlier_texts(connection: psycopg.Connection, kind: str, brief_id: int, most: int) -> list[str]:
-    """All that is read of the latest drafts about the same kind of thing, rejected ones too; those to the same brief
-    left out."""
-    found = connection.execute(
-        """
-        select concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
-        from ops.content_drafts as drafts
-        inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
-        where briefs.kind = %s and drafts.brief_id <> %s and drafts.origin = 'ai'
-        order by drafts.draft_id desc
-        limit %s
-        """,
-        [kind, brief_id, most],
-    )
-    return [text for (text,) in found]
-
-
-DRAFTS = """
-select
-    drafts.draft_id, drafts.variant_id, drafts.origin, drafts.status, drafts.subject, drafts.preview, drafts.body,
-    drafts.faults, drafts.reason, drafts.reviewed_by, drafts.reviewed_at, drafts.filed_at, drafts.sent_at,
-    drafts.created_at, drafts.export_attempts, drafts.job_id, briefs.brief_id, briefs.kind, briefs.subject_id,
-    briefs.brief,
-    jobs.model, jobs.prompt_version, jobs.status as job_status, jobs.reason as job_reason
-from ops.content_drafts as drafts
-inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
-inner join ops.content_jobs as jobs on jobs.job_id = drafts.job_id
-"""
-
-
-def drafts(connection: psycopg.Connection, statuses: Sequence[str], most: int) -> list[Row]:
-    """The latest drafts of these statuses, newest first."""
-    return _rows(
-        connection,
-        DRAFTS + "where drafts.status = any(%s) order by drafts.draft_id desc limit %s",
-        [list(statuses), most],
-    )
-
-
-def draft(connection: psycopg.Connection, draft_id: int) -> Row | None:
-    """One draft with its brief and job."""
-    found = _rows(connection, DRAFTS + "where drafts.draft_id = %s", [draft_id])
-    return found[0] if found else None
-
-
-def review(connection: psycopg.Connection, draft_id: int, *, status: str, author: str, reason: str | None) -> bool:
-    """Approve or reject a draft that waits for it; False for any other."""
-    judged = connection.execute(
-        """
-        update ops.content_drafts
-        set status = %s, reviewed_by = %s, reviewed_at = clock_timestamp(), reason = %s
-        where
-            draft_id = %s
-            and (status = 'pending_review' or (status = 'approved' and filed_at is null and %s = 'rejected'))
-        """,
-        [status, author, reason, draft_id, status],
-    )
-    return judged.rowcount == 1
-
-
-def to_export(connection: psycopg.Connection) -> list[Row]:
-    """Approved drafts that were not published yet and are due, oldest first."""
-    is_due = "drafts.status = 'approved' and drafts.export_due_at <= clock_timestamp()"
-    return _rows(connection, f"{DRAFTS} where {is_due} order by drafts.draft_id")
-
-
-def put_export_off(connection: psycopg.Connection, draft_id: int, wait: timedelta, error: str) -> None:
-    """The sending system did not take it: to be tried again after a while."""
-    connection.execute(
-        """
-        update ops.content_drafts
-        set export_due_at = clock_timestamp() + %s, export_attempts = export_attempts + 1, reason = %s
-        where draft_id = %s and status = 'approved'
-        """,
-        [wait, error, draft_id],
-    )
-
-
-def supersede(connection: psycopg.Connection, draft_id: int, reason: str) -> None:
-    """An approved draft that is not to be sent any more."""
-    connection.execute(
-        "update ops.content_drafts set status = 'superseded', reason = %s where draft_id = %s and status = 'approved'",
-        [reason, draft_id],
-    )
-
-
-def mark_filed(connection: psycopg.Connection, draft_id: int) -> None:
-    """An approved draft stands in a file."""
-    connection.execute(
-        "update ops.content_drafts set filed_at = coalesce(filed_at, clock_timestamp()) where draft_id = %s", [draft_id]
-    )
-
-
-def mark_sent(connection: psycopg.Connection, draft_id: int) -> None:
-    """The webhook took an approved draft."""
-    connection.execute(
-        "update ops.content_drafts set sent_at = coalesce(sent_at, clock_timestamp()) where draft_id = %s", [draft_id]
-    )
-
-
-def publish_draft(connection: psycopg.Connection, draft_id: int) -> None:
-    """An approved draft has gone wherever it goes; older published ones on the same subject by the same origin stay."""
-    connection.execute(
-        "update ops.content_drafts set status = 'published' where draft_id = %s and status = 'approved'", [draft_id]
-    )
-
-
-def losers(connection: psycopg.Connection) -> int:
-    """How many would be retired now."""
-    if not is_published(connection, "content_performance"):
-        return 0
-    return connection.execute(
-        """
-        select count(*)
-        from ops.content_drafts as drafts
-        inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
-        inner join marts.content_performance as performance
-            on performance.variant_id = drafts.variant_id and performance.campaign_id = briefs.subject_id
-        where performance.verdict = 'loser' and drafts.status in ('approved', 'published')
-        """
-    ).fetchone()[0]
-
-
-def retire_losers(connection: psycopg.Connection) -> list[str]:
-    """Supersede the published drafts that marts.content_performance calls losers; their variant_ids."""
-    if not is_published(connection, "content_performance"):
-        return []
-    found = connection.execute(
-        """
-        update ops.content_drafts as drafts
-        set status = 'superseded', reason = 'converts less than the control'
-        from marts.content_performance as performance, ops.content_briefs as briefs
-        where
-            performance.variant_id = drafts.variant_id
-            and performance.campaign_id = briefs.subject_id
-            and briefs.brief_id = drafts.brief_id
-            and performance.verdict = 'loser'
-            and drafts.status in ('approved', 'published')
-        returning drafts.variant_id
-        """
-    )
-    return sorted({variant_id for (variant_id,) in found})
-
-
 def jobs(connection: psycopg.Connection, most: int) -> list[Row]:
     """The latest jobs, newest first, with what their calls cost."""
-    return _rows(
+    return rows(
         connection,
         """
         select
@@ -631,8 +478,3 @@ def jobs(connection: psycopg.Connection, most: int) -> list[Row]:
         """,
         [most],
     )
-
-
-def _rows(connection: psycopg.Connection, query: str, parameters: Any = ()) -> list[Row]:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, parameters).fetchall()

@@ -168,17 +168,10 @@ left join ops.metric_rollups as minutes
         and minutes.bucket_at < date_trunc('minute', %(now)s)
 group by span.at, span.minutes
 """
-# Of jobs for content that called a model: the share with a draft that is fit, in the breaker's window.
 AI_SUCCESS = """
-select avg((jobs.status = 'done')::integer)::float8 as value, count(*) as size
-from ops.content_jobs as jobs
-where
-    jobs.finished_at > %(now)s - make_interval(mins => %(content_breaker_window_minutes)s)
-    and jobs.finished_at <= %(now)s
-    and exists (
-        select from ops.content_calls as calls
-        where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
-    )
+select avg(is_fit::integer)::float8 as value, count(*) as size
+from ops.content_outcomes
+where finished_at > %(now)s - make_interval(mins => %(content_breaker_window_minutes)s) and finished_at <= %(now)s
 """
 SLOWEST = """
 select percentile_disc(0.99) within group (order by value) as value, count(*) as size, metric as label

@@ -7,6 +7,7 @@ import psycopg
 from psycopg.rows import class_row
 
 AI_CONTENT = "ai_content"
+ALERT = "alert "
 SWITCHES = {AI_CONTENT: "jobs write content; off: every brief goes to the manual queue"}
 
 
@@ -19,6 +20,16 @@ class Switch:
     author: str
     reason: str
     changed_at: datetime
+
+    @property
+    def is_off_by_alert(self) -> bool:
+        """Whether an alert turned it off, and nobody on again."""
+        return not self.is_on and self.author.startswith(ALERT)
+
+
+def alert_author(rule: str) -> str:
+    """Who a change is by that an alert makes."""
+    return f"{ALERT}{rule}"
 
 
 def switches(connection: psycopg.Connection) -> dict[str, Switch]:

@@ -345,7 +345,7 @@ def test_one_odd_answer_keeps_no_other_job_back(warehouse: Warehouse, served: Se
     draft = served.draft({"variants": 2, "required_placeholders": ["action_url", "unsubscribe_url"]})
     served.replies.append(Reply(content=draft.replace("Hello", f"Hello{odd}")))
     drained = written(warehouse, desk(served), 3)
-    assert (drained.done, drained.rejected) == (2, 1) or drained.done == 2
+    assert (drained.done, drained.rejected) == (2, 1)
     assert {job["status"] for job in jobs(warehouse)} == {"done", "rejected"}
     assert drain(warehouse, desk(served)) == Drained()
 

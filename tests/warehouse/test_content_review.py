@@ -13,7 +13,7 @@ from orchestration.content.exporting import SendingSystem, export
 from orchestration.content.languages import language_of
 from orchestration.content.working import waits, work
 from orchestration.warehouse import Warehouse
-from orchestration.warehouse import content as stored
+from orchestration.warehouse import content_drafts as stored
 from tests.content_desk import NOW, campaigns, desk, drafts
 from tests.openai_server import Served, openai_server
 from tests.receivers import Answer, http_receiver, webhook_fault

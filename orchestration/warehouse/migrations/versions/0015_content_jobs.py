@@ -74,6 +74,19 @@ comment on table ops.content_calls is
     'died. unknown: it may have been paid for, so its reserve counts as spent. Costs in millionths of a US dollar.';
 create index content_calls_by_time on ops.content_calls (started_at);
 
+create view ops.content_outcomes as
+select jobs.job_id, jobs.finished_at, jobs.status = 'done' as is_fit
+from ops.content_jobs as jobs
+where
+    jobs.finished_at is not null
+    and exists (
+        select from ops.content_calls as calls
+        where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
+    );
+comment on view ops.content_outcomes is
+    'Jobs that ended and had called a model (since a person last said to call again), and whether a draft was fit: by '
+    'which breaker and alert judge it.';
+
 create table ops.content_drafts (
     draft_id bigint generated always as identity primary key,
     brief_id bigint not null references ops.content_briefs (brief_id),

@@ -1,0 +1,148 @@
+"""What becomes of drafts of content: reviewed by people, exported, retired."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import psycopg
+
+from .content import Row
+from .reads import is_published, rows
+
+
+def earlier_texts(connection: psycopg.Connection, kind: str, brief_id: int, most: int) -> list[str]:
+    """All that is read of the latest drafts about the same kind of thing, rejected ones too; those to the same brief
+    left out."""
+    found = connection.execute(
+        """
+        select concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
+        from ops.content_drafts as drafts
+        inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
+        where briefs.kind = %s and drafts.brief_id <> %s and drafts.origin = 'ai'
+        order by drafts.draft_id desc
+        limit %s
+        """,
+        [kind, brief_id, most],
+    )
+    return [text for (text,) in found]
+
+
+DRAFTS = """
+select
+    drafts.draft_id, drafts.variant_id, drafts.origin, drafts.status, drafts.subject, drafts.preview, drafts.body,
+    drafts.faults, drafts.reason, drafts.reviewed_by, drafts.reviewed_at, drafts.filed_at, drafts.sent_at,
+    drafts.created_at, drafts.export_attempts, drafts.job_id, briefs.brief_id, briefs.kind, briefs.subject_id,
+    briefs.brief,
+    jobs.model, jobs.prompt_version, jobs.status as job_status, jobs.reason as job_reason
+from ops.content_drafts as drafts
+inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
+inner join ops.content_jobs as jobs on jobs.job_id = drafts.job_id
+"""
+
+
+def drafts(connection: psycopg.Connection, statuses: Sequence[str], most: int) -> list[Row]:
+    """The latest drafts of these statuses, newest first."""
+    return rows(
+        connection,
+        DRAFTS + "where drafts.status = any(%s) order by drafts.draft_id desc limit %s",
+        [list(statuses), most],
+    )
+
+
+def draft(connection: psycopg.Connection, draft_id: int) -> Row | None:
+    """One draft with its brief and job."""
+    found = rows(connection, DRAFTS + "where drafts.draft_id = %s", [draft_id])
+    return found[0] if found else None
+
+
+def review(connection: psycopg.Connection, draft_id: int, *, status: str, author: str, reason: str | None) -> bool:
+    """Approve or reject a draft that waits for it; False for any other."""
+    judged = connection.execute(
+        """
+        update ops.content_drafts
+        set status = %s, reviewed_by = %s, reviewed_at = clock_timestamp(), reason = %s
+        where
+            draft_id = %s
+            and (status = 'pending_review' or (status = 'approved' and filed_at is null and %s = 'rejected'))
+        """,
+        [status, author, reason, draft_id, status],
+    )
+    return judged.rowcount == 1
+
+
+def to_export(connection: psycopg.Connection) -> list[Row]:
+    """Approved drafts that were not published yet and are due, oldest first."""
+    is_due = "drafts.status = 'approved' and drafts.export_due_at <= clock_timestamp()"
+    return rows(connection, f"{DRAFTS} where {is_due} order by drafts.draft_id")
+
+
+def put_export_off(connection: psycopg.Connection, draft_id: int, wait: timedelta, error: str) -> None:
+    """The sending system did not take it: to be tried again after a while."""
+    connection.execute(
+        """
+        update ops.content_drafts
+        set export_due_at = clock_timestamp() + %s, export_attempts = export_attempts + 1, reason = %s
+        where draft_id = %s and status = 'approved'
+        """,
+        [wait, error, draft_id],
+    )
+
+
+def supersede(connection: psycopg.Connection, draft_id: int, reason: str) -> None:
+    """An approved draft that is not to be sent any more."""
+    connection.execute(
+        "update ops.content_drafts set status = 'superseded', reason = %s where draft_id = %s and status = 'approved'",
+        [reason, draft_id],
+    )
+
+
+def mark_filed(connection: psycopg.Connection, draft_id: int) -> None:
+    """An approved draft stands in a file."""
+    connection.execute(
+        "update ops.content_drafts set filed_at = coalesce(filed_at, clock_timestamp()) where draft_id = %s", [draft_id]
+    )
+
+
+def mark_sent(connection: psycopg.Connection, draft_id: int) -> None:
+    """The webhook took an approved draft."""
+    connection.execute(
+        "update ops.content_drafts set sent_at = coalesce(sent_at, clock_timestamp()) where draft_id = %s", [draft_id]
+    )
+
+
+def publish_draft(connection: psycopg.Connection, draft_id: int) -> None:
+    """An approved draft has gone wherever it goes."""
+    connection.execute(
+        "update ops.content_drafts set status = 'published' where draft_id = %s and status = 'approved'", [draft_id]
+    )
+
+
+LOSERS = """
+select drafts.draft_id
+from ops.content_drafts as drafts
+inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
+inner join marts.content_performance as performance
+    on performance.variant_id = drafts.variant_id and performance.campaign_id = briefs.subject_id
+where performance.verdict = 'loser' and drafts.status in ('approved', 'published')
+"""
+
+
+def losers(connection: psycopg.Connection) -> int:
+    """How many would be retired now."""
+    if not is_published(connection, "content_performance"):
+        return 0
+    return len(connection.execute(LOSERS).fetchall())
+
+
+def retire_losers(connection: psycopg.Connection) -> list[str]:
+    """Supersede the approved and published drafts that marts.content_performance calls losers; their variant_ids."""
+    if not is_published(connection, "content_performance"):
+        return []
+    found = connection.execute(
+        f"""
+        update ops.content_drafts
+        set status = 'superseded', reason = 'converts less than the control'
+        where draft_id in ({LOSERS})
+        returning variant_id
+        """
+    )
+    return sorted(variant_id for (variant_id,) in found)
