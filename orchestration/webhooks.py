@@ -1,6 +1,6 @@
 """JSON posted to somebody's URL, signed as https://www.standardwebhooks.com says, and what came of it.
 
-When to try again is the affair of whoever sends.
+Whether to try again is the affair of whoever sends; wait_before says how long to wait.
 """
 
 import base64
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
+from random import Random
 from secrets import token_bytes
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -116,6 +117,15 @@ def retry_after(headers: Mapping[str, str]) -> timedelta | None:
         return None
     until = until if until.tzinfo else until.replace(tzinfo=UTC)
     return min(max(until - datetime.now(UTC), timedelta()), timedelta(days=1))
+
+
+def wait_before(
+    earlier: int, first: timedelta, longest: timedelta, asked_for: timedelta | None, luck: Random
+) -> timedelta:
+    """Before trying again after so many earlier failures beside this one: twice as long each time, at most longest,
+    drawn from the second half, so that many do not come at once; never less than was asked for."""
+    doubled = min(first * 2 ** min(earlier, 30), longest)
+    return max(doubled * (0.5 + 0.5 * luck.random()), asked_for or timedelta())
 
 
 def _post(parts: SplitResult, address: str, payload: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:

@@ -2,7 +2,7 @@
    expansion around the normal one (Abramowitz and Stegun 26.7.5), right to 0.01 from 3 on. Fewer than 3 count as 3:
    what few campaigns say of their spread is a guess anyway. #}
 {% macro student_95(freedom) -%}
-    {%- set z = 1.959963984540054 -%}
+    {%- set z = normal_quantile(95) | float -%}
     {%- set terms = [
         z,
         (z ** 3 + z) / 4,

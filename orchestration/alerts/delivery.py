@@ -12,7 +12,7 @@ from orchestration.policy import Policy
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.alerts import ClaimedMessage
-from orchestration.webhooks import Outcome
+from orchestration.webhooks import Outcome, wait_before
 
 from .channels import Transport
 from .routing import Reason
@@ -43,12 +43,10 @@ class Patience:
         )
 
     def wait(self, message: ClaimedMessage, outcome: Outcome, now: datetime, luck: Random) -> timedelta | None:
-        """Until the next attempt; None: there is none. Drawn from its second half: so that many do not come at once."""
+        """Until the next attempt; None: there is none."""
         if outcome.is_final or now - message.created_at >= self.give_up:
             return None
-        doubled = min(self.first * 2 ** min(message.attempts - 1, 30), self.longest)
-        spread = doubled * (0.5 + 0.5 * luck.random())
-        return max(spread, outcome.retry_after or timedelta())
+        return wait_before(message.attempts - 1, self.first, self.longest, outcome.retry_after, luck)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from orchestration.warehouse import content as stored
 from orchestration.warehouse.content import Call, ClaimedJob, NewDraft
 from orchestration.warehouse.metric_samples import add_samples
 from orchestration.warehouse.switches import AI_CONTENT, switches, turn
+from orchestration.webhooks import wait_before
 
 from .asking import APPLICATION
 from .breaker import NEVER_OPENED, Breaker, Outcome, Rules, State, may_call, next_state
@@ -39,6 +40,8 @@ LEASE_MARGIN = timedelta(seconds=60)
 # Texts that a new one may not be a near copy of: a few months of them.
 EARLIER = 200
 TRY_SOON = timedelta(minutes=1)
+# Times the first wait that a wait may be.
+LONGEST_TIMES = 2**12
 SAMPLES_AT_ONCE = 100
 # Who turned the switch off decides who turns it on: what an alert did, a try that succeeds undoes.
 BREAKER_AUTHOR = "breaker of content"
@@ -249,9 +252,8 @@ class _Round:
         )
 
     def _patience(self, earlier: int, asked_for: timedelta | None) -> timedelta:
-        """Twice as long each time, by chance between half of it and all, and never less than was asked for."""
-        longest = timedelta(seconds=self.desk.policy.content_retry_first_seconds) * 2 ** min(earlier, 12)
-        return max(longest * self.luck.uniform(0.5, 1), asked_for or timedelta())
+        first = timedelta(seconds=self.desk.policy.content_retry_first_seconds)
+        return wait_before(earlier, first, first * LONGEST_TIMES, asked_for, self.luck)
 
     def _judge(self, job: ClaimedJob, text: str) -> None:
         brief = Brief.model_validate(job.brief)

@@ -1,21 +1,22 @@
 """Hands approved content to whoever sends it: a file each, and a signed webhook. Done twice, it changes nothing."""
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse import content_drafts as stored
-from orchestration.webhooks import post_signed
+from orchestration.warehouse.files import write_whole
+from orchestration.webhooks import post_signed, wait_before
 
 from .asking import APPLICATION
 from .briefs import Brief
 
-# Between two attempts at one draft: twice as long after each.
+# Between two attempts at one draft.
 FIRST, LONGEST = timedelta(minutes=1), timedelta(hours=6)
 
 
@@ -45,15 +46,16 @@ def export(
                 tell(f"draft {draft['draft_id']}: its deadline has passed")
                 continue
             payload = as_json(draft)
-            file_away(folder / f"{draft['variant_id']}.json", payload)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / f"{draft['variant_id']}.json", payload + "\n")
             stored.mark_filed(connection, draft["draft_id"])
             if to is not None and draft["sent_at"] is None:
                 outcome = post_signed(
                     to.url, draft["variant_id"], payload, to.secrets, may_be_private=to.may_be_private
                 )
                 if outcome.error is not None:
-                    wait = LONGEST if outcome.is_final else min(FIRST * 2 ** draft["export_attempts"], LONGEST)
-                    wait = max(wait, outcome.retry_after or timedelta())
+                    wait = wait_before(draft["export_attempts"], FIRST, LONGEST, outcome.retry_after, Random())
+                    wait = LONGEST if outcome.is_final else wait
                     error = f"not taken by the sending system: {outcome.error}"
                     stored.put_export_off(connection, draft["draft_id"], wait, error)
                     tell(f"draft {draft['draft_id']}: {error}")
@@ -84,14 +86,3 @@ def as_json(draft: Mapping[str, Any]) -> str:
         },
     }
     return json.dumps(told, sort_keys=True, ensure_ascii=False)
-
-
-def file_away(path: Path, text: str) -> None:
-    """Write a file that is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -1,25 +1,31 @@
-"""Files that other users must not read and that no kill may leave half-written."""
+"""Files that no kill may leave half-written, and those that other users must not read."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from .errors import WarehouseError
 
 
 def write_private(path: Path, text: str) -> Path:
     """Replace path by a file of mode 0600 with this text, in one step; returns path."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", suffix=".tmp", dir=path.parent)
+    return write_whole(path, text, mode=0o600)
+
+
+def write_whole(path: Path, text: str, *, mode: int = 0o666) -> Path:
+    """Replace path by a file with this text (UTF-8), in one step; returns path. mode: less what the umask forbids."""
+    unfinished = path.with_name(f".{path.name}-{token_hex(4)}.tmp")
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        unfinished.replace(path)
     except BaseException:
-        os.unlink(name)
+        unfinished.unlink()
         raise
     return path
 
