@@ -46,7 +46,8 @@ SENTENCES = (
 @dataclass
 class Reply:
     """How one request is answered. content: of the message; None: a draft that answers the brief. headers: beside the
-    usual ones. raw: a body instead of a completion. drops: the connection ends without an answer."""
+    usual ones. raw: a body instead of a completion. drops: the connection ends without an answer. cut: in the middle of
+    it. drips: a byte of the headers every so many seconds."""
 
     status: int = 200
     content: str | None = None
@@ -56,6 +57,8 @@ class Reply:
     raw: str | None = None
     code: str | None = None
     drops: bool = False
+    cut: bool = False
+    drips: float = 0.0
     seconds: float = 0.0
     usage: bool = True
 
@@ -185,6 +188,9 @@ def openai_server() -> Iterator[Served]:
             if reply.drops:
                 self.close_connection = True
                 return
+            if reply.drips:
+                self._drip(reply.drips)
+                return
             if reply.raw is not None:
                 self._answer(200, reply.raw)
                 return
@@ -199,7 +205,22 @@ def openai_server() -> Iterator[Served]:
             }
             if reply.usage:
                 completion["usage"] = {"prompt_tokens": 700, "completion_tokens": 300, "total_tokens": 1000}
+            if reply.cut:
+                self.close_connection = True
+                self._answer(200, json.dumps(completion)[:-20], {"content-length": "100000"})
+                return
             self._answer(200, completion)
+
+        def _drip(self, seconds: float) -> None:
+            """Headers without an end, as long as anybody listens."""
+            self.close_connection = True
+            try:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
+                for _byte in range(1000):
+                    time.sleep(seconds)
+                    self.wfile.write(b"x")
+            except (BrokenPipeError, ConnectionResetError):
+                return
 
         def _moderate(self, request: dict[str, Any]) -> None:
             with served.lock:
@@ -224,7 +245,8 @@ def openai_server() -> Iterator[Served]:
                 for name, value in (headers or {}).items():
                     self.send_header(name, value)
                 self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(payload)))
+                if "content-length" not in (headers or {}):
+                    self.send_header("content-length", str(len(payload)))
                 self.end_headers()
                 self.wfile.write(payload)
             except (BrokenPipeError, ConnectionResetError):

@@ -30,7 +30,7 @@ GROUND = {
 }
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 DATABASES = {"psycopg", "psycopg2", "sqlalchemy", "alembic", "adbc_driver_postgresql", "adbc_driver_manager"}
-HTTP_CLIENTS = {"httpx", "requests", "aiohttp", "urllib3", "urllib.request", "http.client"}
+HTTP_CLIENTS = {"httpx", "httpx2", "requests", "aiohttp", "urllib3", "urllib.request", "http.client"}
 # What reaches out of a process, or differs from one call to the next.
 IMPURE_IMPORTS = {
     "asyncio", "ftplib", "glob", "http", "os", "random", "secrets", "shutil", "smtplib", "socket", "sqlite3",
@@ -148,7 +148,12 @@ def test_great_expectations_stays_in_its_folder_and_is_imported_only_when_used()
 
 def test_http_clients_stay_with_those_who_call_out():
     # processes.py asks the UI that it started whether it answers.
-    callers = {"orchestration.processes", "orchestration.webhooks", "orchestration.alerts.channels"}
+    callers = {
+        "orchestration.processes",
+        "orchestration.webhooks",
+        "orchestration.alerts.channels",
+        "orchestration.content.writer",
+    }
     assert offenders(HTTP_CLIENTS, lambda m: m.name in callers) == {}
 
 

@@ -4,13 +4,15 @@ When to ask again is draining.py's affair: the library's own retries are off, si
 has no idempotency key between them.
 """
 
+import asyncio
 import re
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -28,6 +30,7 @@ MOST_BYTES = 4_000_000
 FORM = 'Answer with JSON of this form: {"variants": [{"subject": "…", "preview": "…", "body": "…"}]}'
 # What a server calls its error; its own sentence may quote what it was sent.
 CODE = re.compile(r"[a-z0-9_]{1,60}")
+FIRST = threading.Lock()
 
 
 class _Message(BaseModel):
@@ -41,6 +44,7 @@ class _Choice(BaseModel):
 
 
 Tokens = Annotated[int, Field(ge=0, le=10**9)]
+Told = TypeVar("Told")
 
 
 class _Usage(BaseModel):
@@ -106,7 +110,10 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class OpenAIWriter:
-    """base_url: None for OpenAI's own. seconds: from the call to the end of its answer."""
+    """base_url: None for OpenAI's own. seconds: from the call to the end of its answer, however slowly it comes.
+
+    May be used by many threads at once.
+    """
 
     api_key: str = field(repr=False)
     base_url: str | None
@@ -117,12 +124,12 @@ class OpenAIWriter:
         # Its import takes a second, which every command would pay.
         import openai
 
-        return openai.OpenAI(
+        return openai.AsyncOpenAI(
             api_key=self.api_key,
             base_url=self.base_url,
             max_retries=0,
-            timeout=openai.Timeout(self.seconds, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultHttpxClient(follow_redirects=False),
+            timeout=openai.Timeout(None, connect=CONNECT_SECONDS),
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False),
         )
 
     def write(
@@ -130,7 +137,7 @@ class OpenAIWriter:
     ) -> Answer:
         """See Writer. idempotency_key: the same when the same call is made again, for servers that know such keys."""
         started = time.perf_counter()
-        answer = self._asked(
+        asked = self._asked(
             model=model,
             messages=_with_form(messages, parameters["structured_output"]),
             max_tokens=parameters["max_tokens"],
@@ -138,37 +145,43 @@ class OpenAIWriter:
             response_format=_response_format(parameters["structured_output"]),
             extra_headers={"Idempotency-Key": idempotency_key},
         )
-        return replace(answer, model_ms=_milliseconds(started))
+        return replace(_on_loop(asked), model_ms=_milliseconds(started))
 
-    def _asked(self, **request: Any) -> Answer:
+    async def _asked(self, **request: Any) -> Answer:
+        import httpx2
         import openai
 
-        deadline = time.monotonic() + self.seconds
         try:
-            with self._client.chat.completions.with_streaming_response.create(**request) as response:
-                return _read(_bytes(response.iter_bytes(), deadline))
+            async with (
+                asyncio.timeout(self.seconds),
+                self._client.chat.completions.with_streaming_response.create(**request) as response,
+            ):
+                return _read(await _bytes(response.iter_bytes()))
         except openai.APIStatusError as error:
             return _turned_down(error)
         except openai.APIConnectionError as error:
             return _unheard(error)
-        except (openai.APIError, TimeoutError) as error:
+        except TimeoutError:
+            return Answer("unknown", f"no whole answer within {self.seconds:g} s")
+        except (openai.APIError, httpx2.HTTPError, _EndlessError) as error:
             # Somebody began to answer.
-            return Answer("unknown", f"no whole answer: {type(error).__name__}")
+            return Answer("unknown", f"no whole answer: {type(error).__name__.strip('_')}")
 
     def moderate(self, text: str) -> Moderation:
         """See Writer."""
-
         started = time.perf_counter()
-        told = self._moderated(text)
-        return replace(told, model_ms=_milliseconds(started))
+        return replace(_on_loop(self._moderated(text)), model_ms=_milliseconds(started))
 
-    def _moderated(self, text: str) -> Moderation:
+    async def _moderated(self, text: str) -> Moderation:
+        import httpx2
         import openai
 
-        deadline = time.monotonic() + self.seconds
         try:
-            with self._client.moderations.with_streaming_response.create(input=text) as response:
-                found = _Moderations.model_validate_json(_bytes(response.iter_bytes(), deadline))
+            async with (
+                asyncio.timeout(self.seconds),
+                self._client.moderations.with_streaming_response.create(input=text) as response,
+            ):
+                found = _Moderations.model_validate_json(await _bytes(response.iter_bytes()))
         except openai.APIStatusError as error:
             # A path or method that compatible servers do not have; whatever else they say is no leave to go on.
             if error.status_code in (404, 405, 501):
@@ -177,21 +190,42 @@ class OpenAIWriter:
         except ValidationError:
             # Some answer whatever path with 200.
             return Moderation(is_missing=True)
-        except (openai.APIError, TimeoutError) as error:
-            return Moderation(error=f"no moderation: {type(error).__name__}")
+        except TimeoutError:
+            return Moderation(error=f"no moderation within {self.seconds:g} s")
+        except (openai.APIError, httpx2.HTTPError, _EndlessError) as error:
+            return Moderation(error=f"no moderation: {type(error).__name__.strip('_')}")
         named = {name for one in found.results for name, is_so in one.categories.items() if is_so}
         flagged = any(one.flagged for one in found.results)
         return Moderation(flagged=tuple(sorted(named)) or (("flagged",) if flagged else ()))
 
 
-def _bytes(parts: Iterator[bytes], deadline: float) -> bytes:
-    """The body, unless it takes too long or never ends: the library's time-out is for each piece of it."""
+class _EndlessError(Exception):
+    """An answer longer than any that is of use."""
+
+
+async def _bytes(parts: AsyncIterator[bytes]) -> bytes:
     body = bytearray()
-    for part in parts:
+    async for part in parts:
         body += part
-        if time.monotonic() > deadline or len(body) > MOST_BYTES:
-            raise TimeoutError
+        if len(body) > MOST_BYTES:
+            raise _EndlessError
     return bytes(body)
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """One thread on which all calls run: what is asynchronous can be given up at a given time, where a time-out of the
+    client is one for each piece of an answer, and a server may drip."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="calls of models", daemon=True).start()
+    return loop
+
+
+def _on_loop(call: Coroutine[Any, Any, Told]) -> Told:
+    # A cache lets two threads that come first both make theirs, and a client belongs to one loop.
+    with FIRST:
+        loop = _loop()
+    return asyncio.run_coroutine_threadsafe(call, loop).result()
 
 
 def _read(body: bytes) -> Answer:

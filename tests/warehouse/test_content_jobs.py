@@ -83,7 +83,10 @@ BAD = {
     "too few": (Reply(content='{"variants": []}'), "rejected", "0 variants, asked for were 2"),
     "no completion": (Reply(raw="<html>"), "manual", "answered with something that is no completion"),
     "dropped": (Reply(drops=True), "manual", "no answer"),
-    "time-out": (Reply(seconds=4), "manual", "no answer: ReadTimeout"),
+    "cut": (Reply(cut=True), "manual", "no whole answer: "),
+    "time-out": (Reply(seconds=4), "manual", "no whole answer within 3 s"),
+    # Each byte is in time, the whole never is.
+    "drips": (Reply(drips=0.2), "manual", "no whole answer within 3 s"),
 }
 
 
