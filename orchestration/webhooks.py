@@ -5,20 +5,24 @@ Whether to try again is the affair of whoever sends; wait_before says how long t
 
 import base64
 import socket
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from random import Random
 from secrets import token_bytes
+from threading import Event, Timer
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import certifi
 import urllib3
 from standardwebhooks import Webhook
+from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from orchestration.warehouse.files import write_private
 
@@ -87,17 +91,17 @@ def post_signed(
         return Outcome(f"{parts.hostname} has no address: {error.strerror}")
     for place, address in enumerate(addresses, start=1):
         try:
-            answer = _post(parts, address, payload.encode(), headers)
+            status, told = _post(parts, address, payload.encode(), headers)
             break
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
             # Nobody heard anything there yet.
             if place == len(addresses):
                 return Outcome(f"no answer: {type(error).__name__}")
-        except urllib3.exceptions.HTTPError as error:
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
             return Outcome(f"no answer: {type(error).__name__}")
-    if 200 <= answer.status < 300:
+    if 200 <= status < 300:
         return Outcome()
-    return refused(answer.status, answer.headers)
+    return refused(status, told)
 
 
 def refused(status: int, headers: Mapping[str, str]) -> Outcome:
@@ -128,31 +132,54 @@ def wait_before(
     return max(doubled * (0.5 + 0.5 * luck.random()), asked_for or timedelta())
 
 
-def _post(parts: SplitResult, address: str, payload: bytes, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
-    """The answer, of which only what it begins with is read: however much follows, and slowly, is of no interest."""
+def _post(
+    parts: SplitResult, address: str, payload: bytes, headers: Mapping[str, str]
+) -> tuple[int, Mapping[str, str]]:
+    """Status and headers of the answer; the rest of it, however much follows, and slowly, is of no interest.
+
+    Connecting, and what comes after it, each take TIMEOUT_SECONDS at most, though somebody sends a byte now and then:
+    the time-out of a connection is one for each of its steps.
+    """
     host, port = parts.hostname or "", _port(parts)
-    kind, tls = urllib3.HTTPConnectionPool, {}
+    kind, tls = HTTPConnection, {}
     if parts.scheme == "https":
-        kind = urllib3.HTTPSConnectionPool
+        kind = HTTPSConnection
         # A certificate is the host's, whichever of its addresses answers.
-        tls = {
-            "server_hostname": host,
-            "assert_hostname": host,
-            "cert_reqs": "CERT_REQUIRED",
-            "ca_certs": certifi.where(),
-        }
-    with closing(kind(address, port, timeout=urllib3.Timeout(total=TIMEOUT_SECONDS), maxsize=1, **tls)) as pool:
-        answer = pool.urlopen(
-            "POST",
-            (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-            body=payload,
-            headers={**headers, "host": parts.netloc.rpartition("@")[2]},
-            redirect=False,
-            retries=False,
-            preload_content=False,
-        )
-        answer.close()
-        return answer
+        tls = {"server_hostname": host, "ssl_context": ssl.create_default_context(cafile=certifi.where())}
+    with closing(kind(address, port, timeout=TIMEOUT_SECONDS, **tls)) as connection:
+        connection.connect()
+        with _hung_up_after(TIMEOUT_SECONDS, connection.sock):
+            connection.request(
+                "POST",
+                (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+                body=payload,
+                headers={**headers, "host": parts.netloc.rpartition("@")[2]},
+                preload_content=False,
+            )
+            answer = connection.getresponse()
+        return answer.status, answer.headers
+
+
+@contextmanager
+def _hung_up_after(seconds: float, connected: socket.socket) -> Iterator[None]:
+    is_over = Event()
+
+    def hang_up() -> None:
+        is_over.set()
+        # Whoever has gone already need not be left.
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    if is_over.is_set():
+        # The end of a connection looks like the end of the headers.
+        raise TimeoutError
 
 
 def _port(parts: SplitResult) -> int:
