@@ -131,6 +131,8 @@ def fault_of(request: Mapping[str, Any], headers: Mapping[str, str]) -> str | No
         return "model, messages"
     if any(set(one) < {"role", "content"} for one in request["messages"]):
         return "messages"
+    if request["model"] == "thinker" and {"max_tokens", "temperature"} & set(request):
+        return "max_tokens, temperature are not supported with this model"
     form = request.get("response_format", {"type": "text"})
     if form["type"] == "json_schema":
         schema = form["json_schema"]

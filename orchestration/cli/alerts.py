@@ -7,7 +7,6 @@ from threading import Event
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from orchestration.alerts.alerting import Alerting, alerting
 from orchestration.alerts.check import Links, look
@@ -20,7 +19,7 @@ from orchestration.installation import Installation
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.metric_samples import newest_sample, samples
 
-from .printing import FAILED, NOTHING, must_be_on, show, table, tell
+from .printing import FAILED, NOTHING, cell, must_be_on, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Rules on numbers and on the engine: what they say, and whom they told.")
 # Between two samples a minute passes; a slow one more.
@@ -149,7 +148,7 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
             _number(sample.high),
             NOTHING if sample.size is None else f"{sample.size:,}",
             _number(sample.maturity),
-            verdict_of(one, sample).value + (f": {escape(sample.error)}" if sample.error else ""),
+            verdict_of(one, sample).value + (f": {cell(sample.error)}" if sample.error else ""),
         )
     show(rows)
     typer.echo(f"{len(taken)} samples since {_at(now - one.looks_back)}; owner {one.owner}, runbook {one.runbook}")

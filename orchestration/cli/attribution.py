@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from orchestration.installation import Installation
 from orchestration.warehouse import calibrations as ledger
@@ -13,7 +12,7 @@ from orchestration.warehouse.calibrations import Calibration
 from orchestration.warehouse.explanation import Explanation, why_unknown
 from orchestration.warehouse.explanation import explain as read_explanation
 
-from .printing import DEFAULT_WAIT_SECONDS, FAILED, plain, show, table, tell
+from .printing import DEFAULT_WAIT_SECONDS, FAILED, cell, plain, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Calibrations of data-driven attribution.")
 
@@ -67,7 +66,7 @@ def _show_explanation(found: Explanation, calibration: Calibration) -> None:
         )
         touched = "-" if row["touched_at"] is None else _at(row["touched_at"])
         rows.add_row(
-            *map(escape, (row["touchpoint_id"] or "none", touched, row["channel"], row["campaign_id"])), *credits
+            *map(cell, (row["touchpoint_id"] or "none", touched, row["channel"], row["campaign_id"])), *credits
         )
     show(rows)
     if not found.left_out:
@@ -77,7 +76,7 @@ def _show_explanation(found: Explanation, calibration: Calibration) -> None:
     rows = table("touch", "at", "channel", "campaign", "why")
     for row in found.left_out:
         at = _at(row["touched_at"])
-        rows.add_row(*map(escape, (row["touchpoint_id"], at, row["channel"], row["campaign_id"], row["reason"])))
+        rows.add_row(*map(cell, (row["touchpoint_id"], at, row["channel"], row["campaign_id"], row["reason"])))
     show(rows)
 
 
@@ -149,7 +148,7 @@ def list_calibrations() -> None:
             _told(one.scores.get("prediction", {}).get("auc"), 3),
             _told(one.build_seconds, 1),
             f"{one.judged_from_on} to {one.judged_to_on}" if one.judged_from_on else "-",
-            escape(one.requested_by),
+            cell(one.requested_by),
             f"{one.created_at.astimezone(UTC):%Y-%m-%d %H:%M}",
         )
     show(rows)

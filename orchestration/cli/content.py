@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
+from orchestration.content.asking import ask_again
 from orchestration.content.costs import dollars
-from orchestration.content.exporting import export
+from orchestration.content.exporting import export, withdraw
 from orchestration.content.working import work
 from orchestration.installation import Installation
 from orchestration.warehouse import content as stored
 from orchestration.warehouse import content_drafts
 
-from .printing import FAILED, NOTHING, must_be_on, plain, show, table, tell
+from .printing import FAILED, NOTHING, cell, must_be_on, plain, show, table, tell, visible
 
 app = typer.Typer(no_args_is_help=True, help="Content that AI or templates wrote: review, approve, export.")
 
@@ -82,11 +82,11 @@ def list_drafts(
         faults = ", ".join(dict.fromkeys(fault["code"] for fault in draft["faults"]))
         rows.add_row(
             str(draft["draft_id"]),
-            escape(f"{draft['kind']} {draft['subject_id']}"),
+            cell(f"{draft['kind']} {draft['subject_id']}"),
             draft["origin"],
             f"[{STYLES[draft['status']]}]{draft['status']}[/]",
-            escape(draft["subject"]),
-            escape(faults or draft["reason"] or (draft["job_reason"] or "" if draft["origin"] == "template" else "")),
+            cell(draft["subject"]),
+            cell(faults or draft["reason"] or (draft["job_reason"] or "" if draft["origin"] == "template" else "")),
         )
     show(rows)
 
@@ -101,11 +101,11 @@ def list_jobs(most: Annotated[int, typer.Option("--limit", min=1, help="how many
         rows.add_row(
             str(job["job_id"]),
             str(job["brief_id"]),
-            escape(f"{job['kind']} {job['subject_id']}"),
-            escape(job["model"]),
+            cell(f"{job['kind']} {job['subject_id']}"),
+            cell(job["model"]),
             job["status"],
             dollars(job["cost_usd_micros"]),
-            escape(job["reason"] or ""),
+            cell(job["reason"] or ""),
         )
     show(rows)
 
@@ -120,8 +120,8 @@ def show_draft(draft_id: DraftId) -> None:
     for fact in draft["brief"]["facts"]:
         typer.echo(f"{'':16}{fact['name']}: {fact['value']} ({fact['unit']})")
     for fault in draft["faults"]:
-        typer.echo(f"{'fault':16}{fault['code']}: found {fault['found']}, expected {fault['expected']}")
-    typer.echo(f"\nSubject: {draft['subject']}\nPreview: {draft['preview']}\n\n{draft['body']}")
+        typer.echo(visible(f"{'fault':16}{fault['code']}: found {fault['found']}, expected {fault['expected']}"))
+    typer.echo(visible(f"\nSubject: {draft['subject']}\nPreview: {draft['preview']}\n\n{draft['body']}"))
 
 
 @app.command("approve")
@@ -134,6 +134,34 @@ def approve(draft_id: DraftId, author: Author = None) -> None:
 def reject(draft_id: DraftId, reason: Annotated[str, typer.Option(help="why")], author: Author = None) -> None:
     """Keep a draft from being sent."""
     _review(draft_id, "rejected", author, reason)
+
+
+@app.command("retire")
+def retire(draft_id: DraftId, reason: Annotated[str, typer.Option(help="why")], author: Author = None) -> None:
+    """Take a draft back that is approved or published: the sending system is told with the next run or export."""
+    installation = Installation.load()
+    with installation.warehouse.connect() as connection:
+        retired = content_drafts.retire(connection, draft_id, author=author or getpass.getuser(), reason=reason)
+    if not retired:
+        draft = _draft(installation, draft_id)
+        tell(f"draft {draft_id} is {draft['status']}: only one that is approved or published can be retired")
+        raise typer.Exit(FAILED)
+    typer.echo(f"draft {draft_id} is retired")
+
+
+@app.command("rewrite")
+def rewrite(brief_id: Annotated[int, typer.Argument(help="number of the brief: marketing content jobs")]) -> None:
+    """Have a brief written to once more, by the prompt, model and parameters that are in force now."""
+    installation = Installation.load()
+    try:
+        job_id = ask_again(installation.warehouse, installation.desk, brief_id)
+    except KeyError:
+        tell(f"there is no brief {brief_id}: marketing content jobs")
+        raise typer.Exit(FAILED) from None
+    if job_id is None:
+        tell(f"brief {brief_id} was written to by this prompt, model and parameters before")
+        raise typer.Exit(FAILED)
+    typer.echo(f"job {job_id} is due: marketing content run")
 
 
 @app.command("retry")
@@ -151,12 +179,14 @@ def retry(job_id: Annotated[int, typer.Argument(help="number of the job: marketi
 def export_approved(
     folder: Annotated[Path | None, typer.Option("--dir", help="where to [default: MARKETING_HOME/content]")] = None,
 ) -> None:
-    """Write what is approved into files, and post it to MARKETING_CONTENT_WEBHOOK_URL if there is one."""
+    """Write what is approved into files, and post it to MARKETING_CONTENT_WEBHOOK_URL if there is one; take back what
+    is retired."""
     installation = Installation.load()
     must_be_on(installation.settings, "nothing is written or sent")
     folder = folder or installation.content_folder
     published = export(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
-    typer.echo(f"{published} published in {folder}")
+    withdrawn = withdraw(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
+    typer.echo(f"{published} published in {folder}, {withdrawn} withdrawn")
 
 
 def _review(draft_id: int, status: str, author: str | None, reason: str | None) -> None:

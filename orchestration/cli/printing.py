@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestration.settings import Settings
@@ -28,6 +29,16 @@ def show(rows: Table) -> None:
     # Piped to a program, a table keeps its lines whole.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(rows)
+
+
+def visible(text: str) -> str:
+    """Text of others, which a terminal does not obey: what cannot be printed is told by its code."""
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
+def cell(text: str) -> str:
+    """Text of others in a table."""
+    return escape(visible(text))
 
 
 def tell(line: str) -> None:

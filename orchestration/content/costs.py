@@ -8,7 +8,7 @@ import math
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +25,11 @@ class PricesError(Exception):
 
 
 class Price(BaseModel):
-    """US dollars per million tokens of input and output, which are millionths of a dollar per token, from a day on."""
+    """US dollars per million tokens of input and output, which are millionths of a dollar per token, from a day on.
+
+    answers, limit, temperature: how the model is asked: whether it knows a JSON schema, what it calls the longest
+    answer, and whether it takes a temperature.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,6 +39,9 @@ class Price(BaseModel):
     input: Dollars
     output: Dollars
     source: Annotated[str, Field(min_length=1, max_length=500)]
+    answers: Literal["json_schema", "json_object"] = "json_schema"
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    temperature: bool = True
 
     @property
     def version(self) -> str:
@@ -80,8 +87,18 @@ class Prices:
 
     def of(self, model: str, on: date) -> Price | None:
         """The price in force on a day of the model of exactly this name, or of one that lists it as an alias."""
-        known = [one for one in self._entries if model in (one.model, *one.aliases) and one.from_ <= on]
-        return max(known, key=lambda one: one.from_, default=None)
+        return max((one for one in self._named(model) if one.from_ <= on), key=lambda one: one.from_, default=None)
+
+    def parameters(self, model: str, max_tokens: int, temperature: float) -> dict[str, Any]:
+        """What a call of a model is given beside its messages, by the latest that is known of it."""
+        known = max(self._named(model), key=lambda one: one.from_, default=None)
+        if known is None:
+            return {"max_tokens": max_tokens, "temperature": temperature, "structured_output": "json_schema"}
+        own = {"temperature": temperature} if known.temperature else {}
+        return {known.limit: max_tokens, **own, "structured_output": known.answers}
+
+    def _named(self, model: str) -> list[Price]:
+        return [one for one in self._entries if model in (one.model, *one.aliases)]
 
 
 def _told_twice(entries: list[Price]) -> list[tuple[str, date]]:

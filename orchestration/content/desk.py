@@ -13,7 +13,7 @@ from orchestration.policy import Policy
 from .costs import PRICES, Prices, PricesError
 from .prompts import Prompt, PromptsError
 from .templates import Template, TemplatesError
-from .writer import OpenAIWriter, Writer, structured_output
+from .writer import OpenAIWriter, Writer
 
 LANGUAGE = "en"
 
@@ -78,11 +78,7 @@ def desk_of(policy: Policy, endpoint: Endpoint) -> Desk:
         off = "OPENAI_API_KEY is not set"
     else:
         writer = OpenAIWriter(endpoint.api_key, endpoint.base_url, policy.content_call_seconds)
-    parameters = {
-        "max_tokens": endpoint.max_tokens,
-        "temperature": policy.content_temperature,
-        "structured_output": structured_output(endpoint.model),
-    }
+    parameters = prices.parameters(endpoint.model, endpoint.max_tokens, policy.content_temperature)
     return Desk(
         policy,
         prompts,

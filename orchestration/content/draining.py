@@ -31,7 +31,7 @@ from .drafts import Draft, Variant
 from .prompts import Prompt
 from .templates import filled, template_for
 from .validation import Limits, faults_of
-from .writer import Answer, Moderation
+from .writer import Answer, Moderation, longest
 
 CENT = 10_000
 """Millionths of a US dollar."""
@@ -167,7 +167,7 @@ class _Round:
         policy, price = self.desk.policy, self._price(job)
         messages = self.desk.prompts[job.kind].messages(Brief.model_validate(job.brief))
         # A token is a byte at least.
-        reserve = price.most(sum(len(one["content"].encode()) for one in messages), job.parameters["max_tokens"])
+        reserve = price.most(sum(len(one["content"].encode()) for one in messages), longest(job.parameters))
         daily, subject = policy.content_daily_budget_cents * CENT, policy.content_subject_budget_cents * CENT
         today = job.claimed_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         spent, refused = stored.begin_call(

@@ -1,4 +1,5 @@
-"""Hands approved content to whoever sends it: a file each, and a signed webhook. Done twice, it changes nothing."""
+"""Hands approved content to whoever sends it, and takes back what is retired: a file each, and a signed webhook. Done
+twice, it changes nothing."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content_drafts as stored
 from orchestration.warehouse.files import write_whole
 from orchestration.webhooks import post_signed, wait_before
@@ -47,24 +48,72 @@ def export(
                 continue
             payload = as_json(draft)
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / f"{draft['variant_id']}.json", payload + "\n")
+            write_whole(_file(folder, draft), payload + "\n")
             stored.mark_filed(connection, draft["draft_id"])
             if to is not None and draft["sent_at"] is None:
-                outcome = post_signed(
-                    to.url, draft["variant_id"], payload, to.secrets, may_be_private=to.may_be_private
-                )
-                if outcome.error is not None:
-                    wait = wait_before(draft["export_attempts"], FIRST, LONGEST, outcome.retry_after, Random())
-                    wait = LONGEST if outcome.is_final else wait
-                    error = f"not taken by the sending system: {outcome.error}"
-                    stored.put_export_off(connection, draft["draft_id"], wait, error)
-                    tell(f"draft {draft['draft_id']}: {error}")
+                if not _took(connection, to, draft, draft["variant_id"], payload, tell):
                     continue
                 stored.mark_sent(connection, draft["draft_id"])
             stored.publish_draft(connection, draft["draft_id"])
             published += 1
             tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is published")
     return published
+
+
+def withdraw(
+    warehouse: Warehouse,
+    folder: Path,
+    to: SendingSystem | None,
+    *,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> int:
+    """Take back what went out and is retired: its file goes from the folder, the sending system is told under a
+    webhook-id of its own. Returns how many are out nowhere any more; the others are tried again after a while."""
+    withdrawn = 0
+    with warehouse.connect(APPLICATION, autocommit=True) as connection:
+        for draft in stored.to_withdraw(connection):
+            _file(folder, draft).unlink(missing_ok=True)
+            # Taken or not: an answer may have been lost.
+            if to is not None:
+                told = {
+                    "type": "content.retired",
+                    "data": {
+                        "variant_id": draft["variant_id"],
+                        "kind": draft["kind"],
+                        "subject_id": draft["subject_id"],
+                        "reason": draft["reason"],
+                    },
+                }
+                payload = json.dumps(told, sort_keys=True, ensure_ascii=False)
+                if not _took(connection, to, draft, f"{draft['variant_id']}-retired", payload, tell):
+                    continue
+            stored.mark_withdrawn(connection, draft["draft_id"])
+            withdrawn += 1
+            tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is withdrawn")
+    return withdrawn
+
+
+def _file(folder: Path, draft: Mapping[str, Any]) -> Path:
+    return folder / f"{draft['variant_id']}.json"
+
+
+def _took(
+    connection: Connection,
+    to: SendingSystem,
+    draft: Mapping[str, Any],
+    identity: str,
+    payload: str,
+    tell: Callable[[str], None],
+) -> bool:
+    """Whether the sending system took a message; else it is put off."""
+    outcome = post_signed(to.url, identity, payload, to.secrets, may_be_private=to.may_be_private)
+    if outcome.error is None:
+        return True
+    wait = wait_before(draft["export_attempts"], FIRST, LONGEST, outcome.retry_after, Random())
+    error = f"not taken by the sending system: {outcome.error}"
+    stored.put_export_off(connection, draft["draft_id"], LONGEST if outcome.is_final else wait, error)
+    tell(f"draft {draft['draft_id']}: {error}")
+    return False
 
 
 def as_json(draft: Mapping[str, Any]) -> str:

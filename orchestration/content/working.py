@@ -1,4 +1,5 @@
-"""One round of content: ask for what is new, write what is due, retire what lost, hand over what is approved."""
+"""One round of content: ask for what is new, write what is due, retire what lost, hand over what is approved, take back
+what is retired."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,21 +12,24 @@ from orchestration.warehouse import content as stored
 from .asking import APPLICATION, ask, briefs_of, new_opportunities
 from .desk import Desk
 from .draining import Drained, drain
-from .exporting import SendingSystem, export
+from .exporting import SendingSystem, export, withdraw
 
 
 @dataclass(frozen=True)
 class Work:
-    """asked: new briefs; drained: how their jobs ended; retired: variants that lost; published: variants."""
+    """asked: new briefs; drained: how their jobs ended; retired: variants that lost; published, withdrawn: variants."""
 
     asked: int
     drained: Drained
     retired: int
     published: int
+    withdrawn: int
 
     def as_dict(self) -> dict[str, int]:
         """All of it, by name."""
-        return {"briefs": self.asked, **asdict(self.drained), "retired": self.retired, "published": self.published}
+        drained = asdict(self.drained)
+        ended = {"retired": self.retired, "published": self.published, "withdrawn": self.withdrawn}
+        return {"briefs": self.asked, **drained, **ended}
 
 
 def work(
@@ -47,7 +51,8 @@ def work(
         retired = content_drafts.retire_losers(connection)
     for variant_id in retired:
         tell(f"{variant_id} converts less than the control: retired")
-    return Work(asked, drained, len(retired), export(warehouse, folder, to, tell=tell))
+    published = export(warehouse, folder, to, tell=tell)
+    return Work(asked, drained, len(retired), published, withdraw(warehouse, folder, to, tell=tell))
 
 
 def waits(warehouse: Warehouse, desk: Desk, now: datetime) -> str:
@@ -58,5 +63,6 @@ def waits(warehouse: Warehouse, desk: Desk, now: datetime) -> str:
             "jobs": stored.are_due(connection),
             "approved drafts": len(content_drafts.to_export(connection)),
             "losers": content_drafts.losers(connection),
+            "retired drafts": len(content_drafts.to_withdraw(connection)),
         }
     return ", ".join(f"{many} {what}" for what, many in found.items() if many)

@@ -23,8 +23,6 @@ from .drafts import Draft
 if TYPE_CHECKING:
     import openai
 
-# Models that know JSON, but no schema for it.
-WITHOUT_SCHEMA = ("gpt-4-turbo", "gpt-4-0", "gpt-4-1", "gpt-3.5")
 CONNECT_SECONDS = 5.0
 MOST_BYTES = 4_000_000
 FORM = 'Answer with JSON of this form: {"variants": [{"subject": "…", "preview": "…", "body": "…"}]}'
@@ -100,7 +98,7 @@ class Writer(Protocol):
     def write(
         self, model: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any], idempotency_key: str
     ) -> Answer:
-        """Ask once. Never raises for what a server does or does not."""
+        """Ask once. parameters: see Prices.parameters. Never raises for what a server does or does not."""
         ...
 
     def moderate(self, text: str) -> Moderation:
@@ -140,9 +138,8 @@ class OpenAIWriter:
         asked = self._asked(
             model=model,
             messages=_with_form(messages, parameters["structured_output"]),
-            max_tokens=parameters["max_tokens"],
-            temperature=parameters["temperature"],
             response_format=_response_format(parameters["structured_output"]),
+            **{name: value for name, value in parameters.items() if name != "structured_output"},
             extra_headers={"Idempotency-Key": idempotency_key},
         )
         return replace(_on_loop(asked), model_ms=_milliseconds(started))
@@ -289,9 +286,9 @@ def _response_format(structured_output: str) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def structured_output(model: str) -> str:
-    """How a model is told the form of its answer: json_schema, or json_object for those that know no schemas."""
-    return "json_object" if model.startswith(WITHOUT_SCHEMA) else "json_schema"
+def longest(parameters: Mapping[str, Any]) -> int:
+    """Tokens that an answer may have, whatever its model calls that."""
+    return parameters.get("max_tokens") or parameters["max_completion_tokens"]
 
 
 def _milliseconds(started: float) -> float:

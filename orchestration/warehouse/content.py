@@ -192,7 +192,7 @@ def claim(connection: psycopg.Connection, most: int, lease: timedelta) -> list[C
                     select from ops.content_calls as calls
                     where
                         calls.job_id = jobs.job_id
-                        and calls.outcome = 'unknown'
+                        and calls.outcome in ('unknown', 'abandoned')
                         and calls.attempt > jobs.retried_after
                 ) as is_uncertain
             """,
@@ -217,7 +217,7 @@ def free_lapsed(connection: psycopg.Connection) -> int:
             """
             update ops.content_calls
             set
-                outcome = 'unknown',
+                outcome = 'abandoned',
                 cost_usd_micros = reserved_usd_micros,
                 finished_at = clock_timestamp(),
                 error = 'whoever made the call ended before its answer was stored'
@@ -384,6 +384,14 @@ def finish(
         )
         if ended.rowcount != 1:
             return False
+        connection.execute(
+            """
+            update ops.content_drafts
+            set status = 'superseded', reason = 'its job was done again'
+            where job_id = %s and origin = 'template' and status = 'pending_review'
+            """,
+            [job.job_id],
+        )
         for draft in drafts:
             connection.execute(
                 """
@@ -408,7 +416,8 @@ def finish(
 
 
 def retry(connection: psycopg.Connection, job_id: int) -> bool:
-    """Let a job that was left to people, or rejected, be called again; False for any other. Its drafts so far stay."""
+    """Let a job that was left to people, or rejected, be called again; False for any other. Its drafts so far stay; a
+    template that waits for review does so until the job has ended again."""
     freed = connection.execute(
         """
         update ops.content_jobs

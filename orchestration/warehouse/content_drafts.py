@@ -30,8 +30,8 @@ DRAFTS = """
 select
     drafts.draft_id, drafts.variant_id, drafts.origin, drafts.status, drafts.subject, drafts.preview, drafts.body,
     drafts.faults, drafts.reason, drafts.reviewed_by, drafts.reviewed_at, drafts.filed_at, drafts.sent_at,
-    drafts.created_at, drafts.export_attempts, drafts.job_id, briefs.brief_id, briefs.kind, briefs.subject_id,
-    briefs.brief,
+    drafts.created_at, drafts.export_attempts, drafts.retired_at, drafts.withdrawn_at, drafts.job_id,
+    briefs.brief_id, briefs.kind, briefs.subject_id, briefs.brief,
     jobs.model, jobs.prompt_version, jobs.status as job_status, jobs.reason as job_reason
 from ops.content_drafts as drafts
 inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
@@ -76,12 +76,14 @@ def to_export(connection: psycopg.Connection) -> list[Row]:
 
 
 def put_export_off(connection: psycopg.Connection, draft_id: int, wait: timedelta, error: str) -> None:
-    """The sending system did not take it: to be tried again after a while."""
+    """The sending system did not take it, or what was said of it: to be tried again after a while."""
     connection.execute(
         """
         update ops.content_drafts
-        set export_due_at = clock_timestamp() + %s, export_attempts = export_attempts + 1, reason = %s
-        where draft_id = %s and status = 'approved'
+        set
+            export_due_at = clock_timestamp() + %s, export_attempts = export_attempts + 1,
+            reason = case when status = 'approved' then %s else reason end
+        where draft_id = %s
         """,
         [wait, error, draft_id],
     )
@@ -133,16 +135,42 @@ def losers(connection: psycopg.Connection) -> int:
     return len(connection.execute(LOSERS).fetchall())
 
 
+# What has not gone anywhere need not be taken back.
+RETIRE = """
+update ops.content_drafts
+set
+    status = 'superseded', reason = %(reason)s, export_due_at = clock_timestamp(), export_attempts = 0,
+    reviewed_by = coalesce(%(author)s, reviewed_by),
+    retired_at = case when filed_at is not null or sent_at is not null then clock_timestamp() end
+where status in ('approved', 'published') and
+"""
+
+
 def retire_losers(connection: psycopg.Connection) -> list[str]:
     """Supersede the approved and published drafts that marts.content_performance calls losers; their variant_ids."""
     if not is_published(connection, "content_performance"):
         return []
     found = connection.execute(
-        f"""
-        update ops.content_drafts
-        set status = 'superseded', reason = 'converts less than the control'
-        where draft_id in ({LOSERS})
-        returning variant_id
-        """
+        f"{RETIRE} draft_id in ({LOSERS}) returning variant_id",
+        {"reason": "converts less than the control", "author": None},
     )
     return sorted(variant_id for (variant_id,) in found)
+
+
+def retire(connection: psycopg.Connection, draft_id: int, *, author: str, reason: str) -> bool:
+    """Supersede one that was approved or published, whatever it brings; False for any other."""
+    retired = connection.execute(
+        f"{RETIRE} draft_id = %(draft_id)s", {"reason": reason, "author": author, "draft_id": draft_id}
+    )
+    return retired.rowcount == 1
+
+
+def to_withdraw(connection: psycopg.Connection) -> list[Row]:
+    """Retired drafts that have gone out, and of which nobody was told yet; those that are due, oldest first."""
+    is_due = "drafts.withdrawn_at is null and drafts.export_due_at <= clock_timestamp()"
+    return rows(connection, f"{DRAFTS} where drafts.retired_at is not null and {is_due} order by drafts.draft_id")
+
+
+def mark_withdrawn(connection: psycopg.Connection, draft_id: int) -> None:
+    """Whoever has a retired draft knows."""
+    connection.execute("update ops.content_drafts set withdrawn_at = clock_timestamp() where draft_id = %s", [draft_id])

@@ -68,6 +68,15 @@ def test_an_operator_may_list_a_machine_of_their_own_at_nothing(tmp_path):
     own = Prices.load(written(tmp_path, example))
     assert own.of("llama3.1", TODAY).cost_usd_micros(10**6, 10**6) == 0
     assert own.of("gpt-4o", TODAY) is None
+    assert own.parameters("llama3.1", 500, 0.7) == {"max_completion_tokens": 500, "structured_output": "json_object"}
+
+
+@pytest.mark.parametrize(
+    ("model", "form"), [("gpt-4-turbo", "json_object"), ("gpt-4o", "json_schema"), ("unheard-of", "json_schema")]
+)
+def test_a_model_is_asked_as_is_known_of_it(model, form):
+    expected = {"max_tokens": 500, "temperature": 0.7, "structured_output": form}
+    assert OURS.parameters(model, 500, 0.7) == expected
 
 
 def test_every_fault_is_told_and_nothing_is_in_force(tmp_path):

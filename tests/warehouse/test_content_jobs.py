@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,6 +136,22 @@ def test_an_answer_that_was_lost_is_asked_for_again_only_where_that_costs_nothin
     assert list(served.billed.values()) == [2]
 
 
+def test_a_call_that_our_own_end_cut_off_says_nothing_of_the_model(warehouse: Warehouse, served: Served):
+    """Prevents a machine that is restarted often from turning AI off."""
+    campaigns(warehouse, 1)
+    ask(warehouse, desk(served), NOW)
+    with warehouse.connect(autocommit=True) as connection:
+        (job,) = stored.claim(connection, 1, timedelta(0))
+        stored.begin_call(
+            connection, job, price_version="p", reserve=5, day=NOW, since=NOW, refusal=lambda _spent: None
+        )
+    assert drain(warehouse, desk(served)) == Drained(manual=1)
+    assert [(call["outcome"], call["cost_usd_micros"]) for call in calls(warehouse)] == [("abandoned", 5)]
+    with warehouse.connect() as connection:
+        assert stored.outcomes(connection, NOW) == []
+    assert served.requests == []
+
+
 def test_a_person_may_have_a_lost_answer_asked_for_again(warehouse: Warehouse, served: Served):
     served.replies.append(Reply(drops=True))
     written(warehouse, desk(served))
@@ -142,8 +159,9 @@ def test_a_person_may_have_a_lost_answer_asked_for_again(warehouse: Warehouse, s
         assert stored.retry(connection, 1)
         assert not stored.retry(connection, 1)
     assert drain(warehouse, desk(served)) == Drained(done=1)
+    # One brief has one answer that waits for review.
     assert [(draft["origin"], draft["status"]) for draft in drafts(warehouse)] == [
-        ("template", "pending_review"),
+        ("template", "superseded"),
         ("ai", "pending_review"),
         ("ai", "pending_review"),
     ]
@@ -186,6 +204,16 @@ def test_a_server_without_moderation_will_do(warehouse: Warehouse, served: Serve
 def test_a_model_that_knows_no_schema_is_told_in_words(warehouse: Warehouse, served: Served):
     assert written(warehouse, desk(served, model="gpt-4-turbo")) == Drained(done=1)
     assert served.requests[0]["response_format"] == {"type": "json_object"}
+
+
+def test_a_model_that_reasons_is_asked_in_its_own_terms(warehouse: Warehouse, served: Served, tmp_path: Path):
+    prices = tmp_path / "prices.yml"
+    prices.write_text(
+        "prices: [{model: thinker, from: 2026-01-01, input: 1, output: 2, source: a list, "
+        "limit: max_completion_tokens, temperature: false}]"
+    )
+    assert written(warehouse, desk(served, model="thinker", prices=prices)) == Drained(done=1)
+    assert served.requests[0]["max_completion_tokens"] == 2000
 
 
 def test_a_model_without_a_price_is_not_called(warehouse: Warehouse, served: Served):

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.content.asking import ask
 from orchestration.content.draining import drain
-from orchestration.content.exporting import SendingSystem, export
+from orchestration.content.exporting import SendingSystem, export, withdraw
 from orchestration.content.languages import language_of
 from orchestration.content.working import waits, work
 from orchestration.warehouse import Warehouse
@@ -80,19 +80,62 @@ def test_a_sending_system_within_the_own_network_is_refused_unless_allowed(revie
         assert receiver.asked == 0
 
 
+def judged(warehouse: Warehouse, verdict: str) -> None:
+    """What the mart says of the first draft."""
+    with warehouse.connect() as connection:
+        connection.execute("drop table if exists marts.content_performance")
+        connection.execute(
+            "create table marts.content_performance as select 'c1' as campaign_id, %s as variant_id, %s as verdict",
+            [drafts(warehouse)[0]["variant_id"], verdict],
+        )
+
+
 def test_a_variant_that_loses_is_retired_and_the_others_are_not(reviewed: Warehouse, served: Served, tmp_path: Path):
     export(reviewed, tmp_path, None)
-    variant_id = drafts(reviewed)[0]["variant_id"]
     for verdict, status in (("undecided", "published"), ("winner", "published"), ("loser", "superseded")):
-        with reviewed.connect() as connection:
-            connection.execute("drop table if exists marts.content_performance")
-            connection.execute(
-                "create table marts.content_performance as select 'c1' as campaign_id, %s as variant_id, %s as verdict",
-                [variant_id, verdict],
-            )
+        judged(reviewed, verdict)
         work(reviewed, desk(served), NOW, folder=tmp_path, to=None)
         assert drafts(reviewed)[0]["status"] == status
     assert drafts(reviewed)[0]["reason"] == "converts less than the control"
+
+
+def test_whoever_sends_is_told_of_a_variant_that_is_retired(reviewed: Warehouse, served: Served, tmp_path: Path):
+    """Prevents a loser that goes on being sent, since only the engine knows."""
+    out = tmp_path / "out"
+    with http_receiver(webhook_fault([SECRET])) as receiver:
+        to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
+        assert export(reviewed, out, to) == 1
+        assert len(list(out.iterdir())) == 1
+        judged(reviewed, "loser")
+        receiver.answers.append(Answer(503))
+        assert work(reviewed, desk(served), NOW, folder=out, to=to).withdrawn == 0
+        assert list(out.iterdir()) == []
+        # It has its time, as any message.
+        assert withdraw(reviewed, out, to) == 0
+        assert receiver.asked == 2
+        with reviewed.connect() as connection:
+            connection.execute("update ops.content_drafts set export_due_at = clock_timestamp()")
+        assert waits(reviewed, desk(served), NOW) == "1 retired drafts"
+        assert withdraw(reviewed, out, to) == 1
+        assert withdraw(reviewed, out, to) == 0
+        assert waits(reviewed, desk(served), NOW) == ""
+        assert receiver.faults == []
+        approved, retired = receiver.taken
+    assert (approved["type"], retired["type"]) == ("content.approved", "content.retired")
+    assert retired["data"] == {
+        "variant_id": approved["data"]["variant_id"],
+        "kind": "underperforming_campaign",
+        "subject_id": "c1",
+        "reason": "converts less than the control",
+    }
+
+
+def test_what_never_went_out_is_not_taken_back(reviewed: Warehouse, tmp_path: Path):
+    with reviewed.connect() as connection:
+        assert stored.retire(connection, 1, author="bob", reason="second thoughts")
+        assert not stored.retire(connection, 2, author="bob", reason="was rejected")
+    assert export(reviewed, tmp_path, None) == 0
+    assert withdraw(reviewed, tmp_path, None) == 0
 
 
 def test_there_is_work_only_where_something_changed(warehouse: Warehouse, served: Served, tmp_path: Path):
@@ -112,6 +155,7 @@ def test_there_is_work_only_where_something_changed(warehouse: Warehouse, served
         "later": 0,
         "retired": 0,
         "published": 0,
+        "withdrawn": 0,
     }
     assert waits(warehouse, made, NOW) == ""
     with warehouse.connect() as connection:
