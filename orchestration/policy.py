@@ -141,6 +141,7 @@ class Policy(BaseModel):
     metric_max_age_hours: Annotated[int, Field(ge=1, le=100_000)]
 
     content_min_recipients: Count
+    content_typical_lift: Annotated[float, Field(ge=0.001, le=0.5)]
     content_min_shortfall: Share
     content_new_days: Days
     content_expiring_days: Days

@@ -54,6 +54,24 @@
         )
 {%- endmacro %}
 
+{# How far the difference of two shares may lie from the true one at any time of looking, 19 times in 20: the mixture
+   sequential test of Johari, Koomen, Pekelis and Walsh (2022, Operations Research 70, 1806-1821), where lifts spread
+   normally around 0, typically by so much. An interval for one look does not hold for many: whoever looks each day until
+   it lies beside 0 finds that in the end. variance: of the difference. #}
+{% macro always_valid_reach(variance, typical) -%}
+    sqrt(
+            {{ variance }} * ({{ variance }} + {{ typical }} * {{ typical }}) / ({{ typical }} * {{ typical }})
+            * (2 * ln(20::numeric(80, 40)) + ln(({{ variance }} + {{ typical }} * {{ typical }}) / {{ variance }}))
+        )
+{%- endmacro %}
+
+{# Variance of a share, with one success and one failure more than there were, as none or only successes would have
+   none (Agresti and Caffo 2000, The American Statistician 54, 280-288). #}
+{% macro share_variance(successes, trials) -%}
+    (({{ successes }}) + 1)::numeric(80, 40) * (({{ trials }}) - ({{ successes }}) + 1)
+            / ((({{ trials }}) + 2)::numeric * (({{ trials }}) + 2) * (({{ trials }}) + 2))
+{%- endmacro %}
+
 {# One share less another, to 12 decimals, by one division. #}
 {% macro share_difference(successes, trials, other_successes, other_trials) -%}
     {{ ratio(

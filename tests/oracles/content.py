@@ -46,6 +46,35 @@ def newcombe(one: tuple[int, int], other: tuple[int, int], z: Decimal) -> Interv
         return share - other_share - below, share - other_share + above
 
 
+def always(one: tuple[int, int], other: tuple[int, int], typical: Decimal) -> Interval:
+    """The interval of a difference of two shares, within -1 and 1, that holds at all times of looking, 19 times in 20.
+
+    The differences d for which the observed one is less than 20 times as likely under lifts that spread normally around
+    d, by `typical`, as under d itself: solved by halving, where the mart has the closed form.
+    """
+    with localcontext(prec=DIGITS):
+        spread = typical * typical
+        variance = Decimal(0)
+        for successes, trials in (one, other):
+            n = Decimal(trials + 2)
+            share = (successes + 1) / n
+            variance += share * (1 - share) / n
+
+        def evidence(away: Decimal) -> Decimal:
+            """Logarithm of how much likelier."""
+            wide = variance + spread
+            return (variance / wide).ln() / 2 - away * away / wide / 2 + away * away / variance / 2
+
+        low, high = Decimal(0), Decimal(1)
+        while evidence(high) < Decimal(20).ln():
+            high *= 2
+        for _halving in range(180):
+            middle = (low + high) / 2
+            low, high = (middle, high) if evidence(middle) < Decimal(20).ln() else (low, middle)
+        lift = Decimal(one[0]) / one[1] - Decimal(other[0]) / other[1]
+        return max(lift - high, Decimal(-1)), min(lift + high, Decimal(1))
+
+
 def content_opportunities(
     deliveries: Deliveries, connectors: Sequence[Row], referrals: Referrals, as_of: datetime, policy: Policy
 ) -> list[Row]:
@@ -205,15 +234,21 @@ def _against(control: tuple[int, int] | None, own: tuple[int, int], policy: Poli
     """What a variant brought beyond its control, both of (converted, matured); control: None for the control itself."""
     verdict = "control" if control is None else "no_data"
     if control is None or not control[1] or not own[1]:
-        return dict.fromkeys(("lift", "lift_low", "lift_high", "extra_conversions")) | UNPAID | {"verdict": verdict}
+        unknown = ("lift", "lift_low", "lift_high", "lift_always_low", "lift_always_high", "extra_conversions")
+        return dict.fromkeys(unknown) | UNPAID | {"verdict": verdict}
     lift = Fraction(*own) - Fraction(*control)
     low, high = map(_told, newcombe(own, control, Z_95))
+    typical = number(policy, "content_typical_lift")
+    with localcontext(prec=DIGITS):
+        always_low, always_high = map(_told, always(own, control, Decimal(typical.numerator) / typical.denominator))
     if min(own[1], control[1]) >= number(policy, "content_min_recipients"):
-        verdict = "winner" if low > 0 else "loser" if high < 0 else "undecided"
+        verdict = "winner" if always_low > 0 else "loser" if always_high < 0 else "undecided"
     return {
         "lift": ratio(lift, 1),
         "lift_low": low,
         "lift_high": high,
+        "lift_always_low": always_low,
+        "lift_always_high": always_high,
         "extra_conversions": ratio(lift * own[1], 1),
         "verdict": verdict,
     } | UNPAID

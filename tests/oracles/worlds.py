@@ -95,7 +95,7 @@ REFERRAL_POLICIES: tuple[dict[str, Any], ...] = (
 
 CONTENT_POLICIES: tuple[dict[str, Any], ...] = (
     {},
-    {"content_min_recipients": 12, "content_min_shortfall": 0},
+    {"content_min_recipients": 12, "content_min_shortfall": 0, "content_typical_lift": 0.3},
     {"content_min_recipients": 8, "content_min_shortfall": 0.15, "campaign_conversion_window_days": 7},
 )
 """The same of a world of content."""

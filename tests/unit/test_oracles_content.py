@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.oracles.content import Z_95, Z_99, newcombe, wilson
+from tests.oracles.content import Z_95, Z_99, always, newcombe, wilson
 from tests.oracles.oracle import marts_of
 from tests.oracles.policy import policy_of
 from tests.oracles.records import conversion, invite, mail, user
@@ -20,6 +21,8 @@ AS_OF = datetime(2026, 4, 1, tzinfo=UTC)
 LONG_AGO = AS_OF - timedelta(days=90)
 TICK = timedelta(microseconds=1)
 HOUR = timedelta(hours=1)
+Counts = Any
+"""Numbers, or arrays of them."""
 
 
 def mart(table: str, feeds: dict[str, list], **overrides: Any) -> list[dict[str, Any]]:
@@ -48,6 +51,37 @@ def test_intervals_of_differences_are_those_that_newcombe_printed(
 ) -> None:
     """Prevents an interval of another method: Newcombe 1998, table II, method 10, all of its contrasts."""
     assert [str(round(bound, 4)) for bound in newcombe(one, other, Z_95)] == [low, high]
+
+
+def reach(own: Counts, control: Counts, typical: float) -> Counts:
+    """Half the width of an interval for all times of looking, in closed form; own, control: successes, trials."""
+    variance = sum(
+        (successes + 1) / (trials + 2) * (1 - (successes + 1) / (trials + 2)) / (trials + 2)
+        for successes, trials in (own, control)
+    )
+    wide = variance + typical**2
+    return np.sqrt(variance * wide / typical**2 * (2 * np.log(20) + np.log(wide / variance)))
+
+
+@given(st.integers(0, 900), st.integers(0, 900), st.integers(0, 900), st.sampled_from(["0.01", "0.05", "0.5"]))
+def test_an_interval_for_all_times_is_that_of_the_closed_form(own: int, control: int, more: int, typical: str) -> None:
+    counts = (own, own + more + 1), (control, control + 7)
+    lift, away = own / counts[0][1] - control / counts[1][1], reach(*counts, float(typical))
+    ends = [float(end) for end in always(*counts, Decimal(typical))]
+    assert ends == pytest.approx([max(lift - away, -1), min(lift + away, 1)], rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.437])
+def test_whoever_looks_every_day_is_wrong_once_in_twenty_at_most(rate: float) -> None:
+    """Prevents a variant that is as good as the control from being retired since somebody looked often enough."""
+    worlds, looks, recipients = 2000, 60, 200
+    draw = np.random.default_rng(1).binomial(recipients, rate, (2, worlds, looks))
+    (own, control), trials = draw.cumsum(axis=2), recipients * np.arange(1, looks + 1)
+    lift = (own - control) / trials
+    assert (abs(lift) > reach((own, trials), (control, trials), 0.05)).any(axis=1).mean() < 0.05
+    # What this prevents is real: an interval for one look finds a difference of nothing in a third of them.
+    one_look = 1.96 * np.sqrt(2 * rate * (1 - rate) / trials)
+    assert (abs(lift) > one_look).any(axis=1).mean() > 0.25
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.sampled_from([Z_95, Z_99]))
@@ -121,7 +155,7 @@ def test_a_verdict_needs_the_whole_interval_and_enough_of_both() -> None:
             if name.startswith("all") or name in ("some0", "some1")
         ],
     }
-    found = variants(feeds, content_min_recipients=4)
+    found = variants(feeds, content_min_recipients=4, content_typical_lift=0.5)
     assert {name: row["verdict"] for name, row in found.items()} == {
         "all": "winner", "some": "undecided", "control": "control",
     }  # fmt: skip

@@ -146,7 +146,9 @@ compared as (
         end as extra_conversions,
         least(variants.matured_delivered, controls.matured_delivered) as fewest_matured,
         {{ share_with_interval('own', 'variants.converted', 'variants.matured_delivered', 95) }},
-        {{ share_with_interval('control', 'controls.converted', 'controls.matured_delivered', 95) }}
+        {{ share_with_interval('control', 'controls.converted', 'controls.matured_delivered', 95) }},
+        {{ share_variance('variants.converted', 'variants.matured_delivered') }}
+        + {{ share_variance('controls.converted', 'controls.matured_delivered') }} as variance
     from variants
     inner join controls
         on variants.campaign_id = controls.campaign_id
@@ -157,42 +159,61 @@ bounded as (
 
     select
         *,
+        case
+            when not is_control then {{ always_valid_reach('variance', policy('content_typical_lift')) }}
+        end as reach,
         case when not is_control then {{ newcombe_low('own', 'control') }} end::numeric(38, 12) as lift_low,
         case when not is_control then {{ newcombe_high('own', 'control') }} end::numeric(38, 12) as lift_high
     from compared
 
 ),
 
+held as (
+
+    select
+        *,
+        case
+            when lift is not null then greatest(own_share - control_share - reach, -1)
+        end::numeric(38, 12) as lift_always_low,
+        case
+            when lift is not null then least(own_share - control_share + reach, 1)
+        end::numeric(38, 12) as lift_always_high
+    from bounded
+
+),
+
 judged as (
 
     select
-        bounded.campaign_id,
-        bounded.variant_id,
-        bounded.is_control,
-        bounded.delivered,
-        bounded.matured_delivered,
-        bounded.converted,
-        {{ ratio('bounded.converted', 'bounded.matured_delivered') }} as conversion_rate,
-        bounded.lift,
-        bounded.lift_low,
-        bounded.lift_high,
-        bounded.extra_conversions,
+        held.campaign_id,
+        held.variant_id,
+        held.is_control,
+        held.delivered,
+        held.matured_delivered,
+        held.converted,
+        {{ ratio('held.converted', 'held.matured_delivered') }} as conversion_rate,
+        held.lift,
+        held.lift_low,
+        held.lift_high,
+        held.lift_always_low,
+        held.lift_always_high,
+        held.extra_conversions,
         case
-            when bounded.is_control then 'control'
-            when bounded.fewest_matured < {{ policy('content_min_recipients') }} then 'no_data'
-            when bounded.lift_low > 0 then 'winner'
-            when bounded.lift_high < 0 then 'loser'
+            when held.is_control then 'control'
+            when held.fewest_matured < {{ policy('content_min_recipients') }} then 'no_data'
+            when held.lift_always_low > 0 then 'winner'
+            when held.lift_always_high < 0 then 'loser'
             else 'undecided'
         end as verdict,
         written.cost_usd_micros,
         case
-            when bounded.extra_conversions > 0
-                then round(written.cost_usd_micros::numeric(50, 20) / bounded.extra_conversions)
+            when held.extra_conversions > 0
+                then round(written.cost_usd_micros::numeric(50, 20) / held.extra_conversions)
         end::bigint as cost_usd_micros_per_extra_conversion,
         build.as_of
-    from bounded
+    from held
     left join written
-        on bounded.variant_id = written.variant_id
+        on held.variant_id = written.variant_id
     cross join build
 
 )
