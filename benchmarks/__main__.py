@@ -13,12 +13,14 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100_000, help="users of the referral forest")
     parser.add_argument("--people", type=int, default=5_000, help="people of the simulated quarter to refresh")
     parser.add_argument("--days", type=int, default=1_000, help="days without a change in which alerts are counted")
+    parser.add_argument("--jobs", type=int, default=200, help="jobs for content, beside a model of a second")
     options = parser.parse_args()
     for name, size in (
         ("attribution", "touches"),
         ("fits", "touches"),
         ("viral", "users"),
         ("alerts", "days"),
+        ("content", "jobs"),
         ("ingest", "records"),
         ("refresh", "people"),
     ):

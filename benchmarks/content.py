@@ -10,8 +10,12 @@ import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from orchestration.content.asking import ask
@@ -19,7 +23,7 @@ from orchestration.content.briefs import Brief
 from orchestration.content.draining import drain
 from orchestration.warehouse import Warehouse
 from tests.content_desk import campaigns, desk
-from tests.openai_server import openai_server
+from tests.openai_server import Served, openai_server
 
 
 def main() -> None:
@@ -28,15 +32,36 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as home, openai_server() as served:
+    with tempfile.TemporaryDirectory() as home, elsewhere(options.seconds) as served:
         warehouse = Warehouse.open(Path(home), None)
         try:
-            measured(warehouse, served, options.jobs, options.seconds)
+            measured(warehouse, served, options.jobs)
         finally:
             warehouse.server.stop()
 
 
-def measured(warehouse: Warehouse, served, jobs: int, seconds: float) -> None:
+@contextmanager
+def elsewhere(seconds: float) -> Iterator[Served]:
+    """A server that answers after so many seconds, in a process of its own, as a model is."""
+    ours, theirs = Pipe()
+    process = get_context("spawn").Process(target=serve, args=(theirs, seconds), daemon=True)
+    process.start()
+    try:
+        yield Served(ours.recv())
+    finally:
+        process.kill()
+        process.join()
+
+
+def serve(pipe: Connection, seconds: float) -> None:
+    """Until the process is ended."""
+    with openai_server() as served:
+        served.seconds = seconds
+        pipe.send(served.url)
+        pipe.recv()
+
+
+def measured(warehouse: Warehouse, served: Served, jobs: int) -> None:
     """Both ways on the same server."""
     made = desk(served)
     policy = made.policy.model_copy(
@@ -47,7 +72,6 @@ def measured(warehouse: Warehouse, served, jobs: int, seconds: float) -> None:
     campaigns(warehouse, 1, "Warm")
     ask(warehouse, made, datetime.now(UTC))
     drain(warehouse, made)
-    served.seconds = seconds
     campaigns(warehouse, jobs + 1)
     ask(warehouse, made, datetime.now(UTC))
     before, start = memory(), time.perf_counter()
@@ -70,7 +94,7 @@ def measured(warehouse: Warehouse, served, jobs: int, seconds: float) -> None:
             pool.map(lambda number: made.writer.write(made.model, messages, made.parameters, str(number)), range(jobs))
         )
     bare = time.perf_counter() - start
-    print(f"{drained.done} of {jobs} jobs done in {taken:.1f} s, {served.most} calls at once at most")
+    print(f"{drained.done} of {jobs} jobs done in {taken:.1f} s")
     print(f"a pool of threads without ledger, judgement and budget: {bare:.1f} s; ratio {taken / bare:.2f}")
     print(
         f"beside the model, per job: median {overhead[0]:.0f} ms, p99 {overhead[1]:.0f} ms; memory grew {grown:.0f} MB"

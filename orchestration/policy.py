@@ -176,6 +176,7 @@ class Policy(BaseModel):
     content_max_preview_chars: Annotated[int, Field(ge=10, le=1000)]
     content_min_body_words: Annotated[int, Field(ge=1, le=10_000)]
     content_max_body_words: Annotated[int, Field(ge=1, le=10_000)]
+    content_earlier_drafts: Count
     content_max_similarity: Annotated[float, Field(gt=0, le=1)]
     content_tells_campaign_names: bool
     content_variants: Annotated[int, Field(ge=1, le=10)]

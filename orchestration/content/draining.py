@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.warehouse import Connection, Warehouse, content_drafts
+from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content as stored
 from orchestration.warehouse.content import Call, ClaimedJob, NewDraft
 from orchestration.warehouse.metric_samples import add_samples
@@ -28,6 +28,7 @@ from .briefs import Brief
 from .costs import Budget, Price
 from .desk import Desk
 from .drafts import Draft, Variant
+from .earlier import EarlierTexts
 from .prompts import Prompt
 from .templates import filled, template_for
 from .validation import Limits, faults_of
@@ -37,8 +38,6 @@ CENT = 10_000
 """Millionths of a US dollar."""
 # A claim outlives its call by as much as storing and judging may take.
 LEASE_MARGIN = timedelta(seconds=60)
-# Texts that a new one may not be a near copy of: a few months of them.
-EARLIER = 200
 TRY_SOON = timedelta(minutes=1)
 # Times the first wait that a wait may be.
 LONGEST_TIMES = 2**12
@@ -67,16 +66,18 @@ class _Judged:
 
 @dataclass
 class _Round:
-    """One process at work. begun: what each future is for, a call, or the moderation of what came of one."""
+    """One process at work. begun: what each future is for, a call, or the moderation of what came of one. breaker: as
+    it was when jobs were last claimed, and how many of its tries are under way."""
 
     connection: Connection
     desk: Desk
     pool: ThreadPoolExecutor
     tell: Callable[[str], None]
+    earlier: EarlierTexts
+    breaker: tuple[Breaker, int] = (NEVER_OPENED, 0)
     drained: Drained = field(default_factory=Drained)
     begun: dict[Future[Any], tuple[ClaimedJob, _Judged | None]] = field(default_factory=dict)
     model_ms: dict[int, float] = field(default_factory=dict)
-    texts: list[str] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     luck: Random = field(default_factory=Random)
 
@@ -99,8 +100,7 @@ class _Round:
         if (prompt := self.desk.prompts[job.kind]).version != job.prompt_version and not job.calls:
             self._ask_anew(job, prompt)
             return
-        # First, since a try that succeeded turns the switch on.
-        breaker, under_way = self.breaker_now()
+        breaker, under_way = self.breaker
         if (why := self._why_not(job, breaker)) is not None:
             self._leave(job, why)
             return
@@ -133,8 +133,8 @@ class _Round:
             return f"no price is known of {job.model}: docs/ai-content.md"
         return None
 
-    def breaker_now(self) -> tuple[Breaker, int]:
-        """The breaker now, its change stored, and how many jobs of a try have not ended."""
+    def look_at_breaker(self) -> None:
+        """See where the breaker is now, its change stored, and how many jobs of a try have not ended."""
         now, rules = datetime.now(UTC), Rules.of(self.desk.policy)
         with self.connection.transaction():
             turned = switches(self.connection).get(AI_CONTENT)
@@ -153,7 +153,7 @@ class _Round:
                 self.tell(f"breaker {after.state}: {after.reason}")
                 if after.state is State.CLOSED and is_off_by_alert:
                     turn(self.connection, AI_CONTENT, on=True, author=BREAKER_AUTHOR, reason=after.reason)
-        return after, stored.jobs_under_way(self.connection, after.since)
+        self.breaker = after, stored.jobs_under_way(self.connection, after.since)
 
     def _held(self, rules: Rules) -> Breaker:
         held = stored.breaker(self.connection)
@@ -186,6 +186,8 @@ class _Round:
             key = f"content-{job.job_id}-{job.created_at:%Y%m%dT%H%M%S%f}-{job.retried_after}"
             call = self.pool.submit(self.desk.writer.write, job.model, messages, job.parameters, key)
             self.begun[call] = (job, None)
+            breaker, under_way = self.breaker
+            self.breaker = breaker, under_way + 1
         elif spent.subject + reserve <= subject and reserve <= daily:
             self._give_back(job, today + timedelta(days=1) - datetime.now(UTC), refused)
         else:
@@ -265,8 +267,7 @@ class _Round:
         if len(draft.variants) != brief.variants:
             self._reject(job, f"{len(draft.variants)} variants, asked for were {brief.variants}", ())
             return
-        earlier = content_drafts.earlier_texts(self.connection, job.kind, job.brief_id, EARLIER)
-        earlier += self.texts
+        earlier = self.earlier.beside(job)
         limits, instructions = Limits.of(self.desk.policy), self.desk.prompts[job.kind].system
         faults = []
         for number, variant in enumerate(draft.variants):
@@ -274,8 +275,7 @@ class _Round:
             found = faults_of(variant, brief, earlier=others, limits=limits, instructions=instructions)
             faults.append(tuple({"code": str(one.code), "found": one.found, "expected": one.expected} for one in found))
         judged = _Judged(tuple(draft.variants), tuple(faults))
-        # What is not stored yet is a text that others may not repeat, too.
-        self.texts += [variant.text for variant in draft.variants]
+        self.earlier.begin(job, (variant.text for variant in draft.variants))
         fit = [variant.text for variant, found in zip(draft.variants, faults, strict=True) if not found]
         if fit and self.desk.writer is not None:
             asked = self.pool.submit(self.desk.writer.moderate, "\n\n".join(fit))
@@ -324,6 +324,7 @@ class _Round:
         return NewDraft(1, _variant_id("template", job, 1), "template", *variant.model_dump().values(), ())
 
     def _finish(self, job: ClaimedJob, status: str, why: str | None, drafts: Sequence[NewDraft]) -> None:
+        self.earlier.end(job)
         if not stored.finish(self.connection, job, status, why, drafts):
             self.tell(f"job {job.job_id}: its claim ran out before it was done")
             return
@@ -346,6 +347,7 @@ class _Round:
             self.samples.clear()
 
     def _give_back(self, job: ClaimedJob, wait_for: timedelta, why: str | None) -> None:
+        self.earlier.end(job)
         stored.put_back(self.connection, job, datetime.now(UTC) + wait_for, why or "")
         self.drained.later += 1
         self.tell(f"job {job.job_id} ({job.kind} {job.subject_id}): again in {wait_for.total_seconds():.0f} s: {why}")
@@ -364,7 +366,7 @@ def drain(
     lease = timedelta(seconds=2 * desk.policy.content_call_seconds) + LEASE_MARGIN
     taken = 0
     with warehouse.connect(APPLICATION, autocommit=True) as connection, ThreadPoolExecutor(concurrency) as pool:
-        at_work = _Round(connection, desk, pool, tell)
+        at_work = _Round(connection, desk, pool, tell, EarlierTexts(connection, desk.policy.content_earlier_drafts))
         stored.free_lapsed(connection)
         try:
             while True:
@@ -373,6 +375,9 @@ def drain(
                     free = min(free, most - taken)
                 jobs = stored.claim(connection, free, lease) if free > 0 else []
                 taken += len(jobs)
+                if jobs:
+                    # Before the switch is read, since a try that succeeded turns it on.
+                    at_work.look_at_breaker()
                 for job in jobs:
                     at_work.guarded(job, partial(at_work.take, job))
                 if at_work.begun:
@@ -384,7 +389,7 @@ def drain(
                 elif not jobs:
                     at_work.store_samples()
                     # What failed last has its say, though no job asks any more.
-                    at_work.breaker_now()
+                    at_work.look_at_breaker()
                     return at_work.drained
         except BaseException:
             at_work.rescue(warehouse)

@@ -16,11 +16,15 @@ HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Mn", "Me", "Zl", "Zp"})
 
 def visible(text: str) -> str:
     """Unicode's compatibility form (NFKC) without what cannot be seen, every digit and number sign in ASCII digits."""
+    if text.isascii():
+        return text
     return "".join(map(_visible, unicodedata.normalize("NFKC", text))).translate(SAME)
 
 
 def folded(text: str) -> str:
     """The same without accents, since `frée` reads like `free`. Not for links: of hosts these are two."""
+    if text.isascii():
+        return text
     return visible("".join(one for one in unicodedata.normalize("NFKD", text) if unicodedata.category(one) != "Mn"))
 
 
@@ -37,7 +41,7 @@ def _visible(character: str) -> str:
 def hidden_in(text: str) -> list[str]:
     """What a reader cannot see or tell apart, by name: control characters, zero widths, loose marks."""
     composed = unicodedata.normalize("NFC", text)
-    odd = {one for one in composed if unicodedata.category(one) in HIDDEN and one not in ("\n", EMOJI_FORM)}
+    odd = {one for one in set(composed) if unicodedata.category(one) in HIDDEN and one not in ("\n", EMOJI_FORM)}
     return sorted(f"U+{ord(one):04X} {unicodedata.name(one, '')}".strip() for one in odd)
 
 

@@ -157,7 +157,8 @@ def faults_of(
 def similarity(one: str, other: str) -> float:
     """Share of the three-word runs of both texts that stand in each: Jaccard's index; 1 for the same words."""
     ours, theirs = _shingles(one), _shingles(other)
-    return len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0
+    both = len(ours & theirs)
+    return both / (len(ours) + len(theirs) - both) if ours or theirs else 1.0
 
 
 def _words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from orchestration.simulate.addresses import Addresses
-from orchestration.simulate.campaigns import Mails
+from orchestration.simulate.campaigns import MAIL_KINDS, NEWSLETTER, Mails
 from orchestration.simulate.columns import NEVER, Column, Days, Decimals, Ids, Integers, Texts, Times, Words
 from orchestration.simulate.draw import Draw
 from orchestration.simulate.integrations import EVENT_TYPES, INTEGRATIONS, STATUSES
@@ -19,6 +19,8 @@ MAIL_EVENTS = ("sent", "delivered", "bounced", "opened", "clicked", "unsubscribe
 VIRAL_ACTIONS = ("invite_sent", "invite_opened", "invite_accepted", "reward_granted")
 # By which invites go, and how often: the contract has no such field, so it travels as a property. They work alike.
 INVITE_CHANNELS, INVITE_CHANNEL_SHARES = ("link", "email", "messenger"), np.array([0.5, 0.35, 0.15])
+# What the sending system tries in newsletters, each person getting the same in all of them. They work alike, too.
+VARIANTS = ("control", "shorter-subject")
 APP_VERSIONS = ("4.11.0", "4.12.2", None)
 TEAMS = ("growth", "lifecycle", "brand", None)
 
@@ -307,12 +309,20 @@ def campaign_events(draw: Draw) -> Feed:
             "campaign_id": Words(draw.catalogue.ids, mails.campaign[mail]),
             "recipient_email": Addresses(person[mail], spelling[mail], rng.random(len(mail)) < 0.01),
             "occurred_at": Times(time),
+            "variant_id": Words((None, *VARIANTS), _variants(draw, person, mails)[mail]),
         },
         time,
         "occurred_at",
         ("event_id", "campaign_id", "recipient_email", "occurred_at"),
         "event_type",
     )
+
+
+def _variants(draw: Draw, person: np.ndarray, mails: Mails) -> np.ndarray:
+    """Of each mail, which variant it was: 0 for none, else its place in VARIANTS, counted from 1."""
+    shown = draw.streams("feed/variants").integers(1, 1 + len(VARIANTS), draw.people)
+    is_tried = np.array([one.startswith(MAIL_KINDS[NEWSLETTER]) for one in draw.catalogue.ids])
+    return np.where(is_tried[mails.campaign], shown[person], 0)
 
 
 def viral_actions(draw: Draw) -> Feed:

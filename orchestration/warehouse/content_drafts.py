@@ -9,21 +9,21 @@ from .content import Row
 from .reads import is_published, rows
 
 
-def earlier_texts(connection: psycopg.Connection, kind: str, brief_id: int, most: int) -> list[str]:
-    """All that is read of the latest drafts about the same kind of thing, rejected ones too; those to the same brief
-    left out."""
+def texts_since(connection: psycopg.Connection, kind: str, draft_id: int, most: int) -> list[tuple[int, int, str]]:
+    """(draft_id, brief_id, all that is read of it) of the latest drafts of a model about a kind of thing that came
+    after that draft, rejected ones too; oldest first."""
     found = connection.execute(
         """
-        select concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
+        select drafts.draft_id, drafts.brief_id, concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
         from ops.content_drafts as drafts
         inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
-        where briefs.kind = %s and drafts.brief_id <> %s and drafts.origin = 'ai'
+        where briefs.kind = %s and drafts.draft_id > %s and drafts.origin = 'ai'
         order by drafts.draft_id desc
         limit %s
         """,
-        [kind, brief_id, most],
+        [kind, draft_id, most],
     )
-    return [text for (text,) in found]
+    return found.fetchall()[::-1]
 
 
 DRAFTS = """

@@ -202,6 +202,7 @@ OPTIONAL: dict[str, Callable[[object], bool]] = {
     "utm_campaign": _is_text,
     "app_version": _is_text,
     "channel": _one_of("link", "email", "messenger"),
+    "variant_id": _one_of("control", "shorter-subject"),
     "user_type": _one_of("supplier", "couple"),
     "invite_id": _is_text,
     "updated_at": _is_time,
