@@ -14,7 +14,7 @@ setup: $(VENV)/.ready ## make .venv with everything in it
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@sh bin/setup $(VENV)
 
-demo: setup ## simulate a quarter, ingest, build, print the scorecard; again, it adds nothing
+demo: setup ## simulate a quarter, ingest, build, print scorecard, alerts and drafts; again, it adds nothing
 	@$(RUN) sh bin/demo $(ARGS)
 
 up: setup ## warehouse, Dagster UI and daemon until Ctrl-C

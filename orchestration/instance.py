@@ -5,14 +5,13 @@ from pathlib import Path
 import yaml
 
 from orchestration.policy import Policy
+from orchestration.runs import LONG_RUN
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.files import write_private
 
 MODULE = "orchestration.definitions"
 # Schedules, sensors and their cursors are found by it: the same in every shape in which the engine runs.
 LOCATION = "marketing"
-# Tag of jobs that may take minutes.
-LONG_RUN = "marketing/long"
 # seconds between two looks for runs whose process is gone.
 MONITORING_INTERVAL = 30
 

@@ -26,6 +26,7 @@ GROUND = {
     "orchestration.bounds",
     "orchestration.documents",
     "orchestration.fitting",
+    "orchestration.runs",
     "orchestration.webhooks",
 }
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}

@@ -4,7 +4,6 @@
 started again, each change is told once.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +15,18 @@ from orchestration.warehouse.metric_samples import samples
 from .actions import act
 from .evaluation import Change, Evaluation, Sample, Standing, State, evaluate
 from .messages import dedup_key, message_of, message_without_rule
-from .routing import CLOSING, OPENING, Contact, Incident, Kind, Silence, Told, is_inhibited, is_silenced, told_now
+from .routing import (
+    CLOSING,
+    OPENING,
+    Contact,
+    Incident,
+    Kind,
+    Silence,
+    Told,
+    explained_by,
+    firing_rules,
+    told_now,
+)
 from .rules import Rule, Severity
 
 APPLICATION = "marketing alerts"
@@ -32,17 +42,18 @@ KINDS = {
 class Look:
     """What each rule says now, and what is to be stored of it: changed, rules that stand otherwise, or are no more with
     an incident open; decided, rules that could be judged for the first time, which is stored when something else is;
-    due, messages."""
+    due, messages. silences: rule -> those that hold for it; explained: rule -> the rules that fire and explain it."""
 
     evaluations: Mapping[str, Evaluation]
     changed: Sequence[str]
     decided: Sequence[str]
     due: Sequence[Told]
-    silenced: frozenset[str]
+    silences: Mapping[str, Sequence[Silence]]
+    explained: Mapping[str, Sequence[str]]
 
     def state(self, rule: str) -> State:
         """As it is shown."""
-        return State.SILENCED if rule in self.silenced else self.evaluations[rule].state
+        return State.SILENCED if self.silences[rule] else self.evaluations[rule].state
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ def look(
     resting: names of rules that are left as they are, whatever samples say.
     """
     judged = _judge(connection, rules, resting, now)
-    return replace(judged, due=_due(connection, rules, contacts, judged.silenced, resting, now))
+    return replace(judged, due=_due(connection, rules, contacts, judged, resting, now))
 
 
 def store(
@@ -104,7 +115,7 @@ def store(
         # Of what began and ended since the last look, both are told; nothing is told twice in one look.
         while due := [
             told
-            for told in _due(connection, rules, contacts, found.silenced, resting, now, begun)
+            for told in _due(connection, rules, contacts, found, resting, now, begun)
             if not any(
                 (told.incident.incident_id, told.reason) == (one.incident.incident_id, one.reason) for one in written
             )
@@ -127,11 +138,12 @@ def _judge(connection: Connection, rules: Sequence[Rule], resting: frozenset[str
             changed.append(rule.name)
         elif found.standing != standing:
             decided.append(rule.name)
-    open_ones = [row["rule"] for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
-    changed += [name for name in dict.fromkeys(open_ones) if name not in evaluations and name not in resting]
-    silences = [Silence(row["rule"], row["starts_at"], row["ends_at"]) for row in stored.silences(connection, now)]
-    silenced = frozenset(rule.name for rule in rules if is_silenced(rule.name, silences, now))
-    return Look(evaluations, changed, decided, (), silenced)
+    open_ones = [one for one in _incidents(connection, resting) if one.closed_at is None]
+    changed += [name for name in dict.fromkeys(one.rule for one in open_ones) if name not in evaluations]
+    silences = [Silence(**row) for row in stored.silences(connection, now)]
+    held = {rule.name: [one for one in silences if one.holds(rule.name, now)] for rule in rules}
+    firing = firing_rules(open_ones)
+    return Look(evaluations, changed, decided, (), held, {rule.name: explained_by(rule, firing) for rule in rules})
 
 
 def _standing(connection: Connection, rule: Rule) -> Standing:
@@ -166,26 +178,19 @@ def _due(
     connection: Connection,
     rules: Sequence[Rule],
     contacts: Mapping[str, Contact],
-    silenced: frozenset[str],
+    judged: Look,
     resting: frozenset[str],
     now: datetime,
     begun: Sequence[int] = (),
 ) -> list[Told]:
     by_name = {rule.name: rule for rule in rules}
-    incidents = [
-        Incident(**row | {"kind": Kind(row["kind"]), "severity": Severity(row["severity"])})
-        for row in stored.unsettled_incidents(connection, begun)
-        if row["rule"] not in resting
-    ]
-    opened: dict[str, list[Incident]] = defaultdict(list)
-    for incident in incidents:
-        if incident.closed_at is None:
-            opened[incident.rule].append(incident)
+    incidents = _incidents(connection, resting, begun)
+    firing = firing_rules(incidents)
     found = []
     for incident in incidents:
         rule = by_name.get(incident.rule)
         if rule is not None:
-            is_muted = rule.name in silenced or is_inhibited(rule, opened)
+            is_muted = bool(judged.silences[rule.name] or explained_by(rule, firing))
             told = told_now(incident, rule, contacts, is_muted=is_muted, now=now)
         else:
             is_told = incident.closed_at is not None and incident.told_at is not None
@@ -193,6 +198,14 @@ def _due(
         if told is not None:
             found.append(told)
     return found
+
+
+def _incidents(connection: Connection, resting: frozenset[str], begun: Sequence[int] = ()) -> list[Incident]:
+    return [
+        Incident(**row | {"kind": Kind(row["kind"]), "severity": Severity(row["severity"])})
+        for row in stored.unsettled_incidents(connection, begun)
+        if row["rule"] not in resting
+    ]
 
 
 def _write(

@@ -4,7 +4,7 @@ An incident is told of when it opens, or once nothing mutes it any more; again w
 when nobody acknowledges it; and when it is over, if it was ever told of.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -60,6 +60,13 @@ class Silence:
     rule: str | None
     starts_at: datetime
     ends_at: datetime
+    author: str = ""
+    reason: str = ""
+    silence_id: int | None = None
+
+    def holds(self, rule: str, now: datetime) -> bool:
+        """Whether nobody is told of this rule now."""
+        return self.rule in (None, rule) and self.starts_at <= now < self.ends_at
 
 
 @dataclass(frozen=True)
@@ -79,18 +86,14 @@ class Told:
     channels: tuple[str, ...]
 
 
-def is_silenced(rule: str, silences: Iterable[Silence], now: datetime) -> bool:
-    """Whether a silence holds for the rule."""
-    return any(silence.rule in (None, rule) and silence.starts_at <= now < silence.ends_at for silence in silences)
+def firing_rules(incidents: Iterable[Incident]) -> frozenset[str]:
+    """Names of the rules that fire. One that cannot be judged is none."""
+    return frozenset(one.rule for one in incidents if one.closed_at is None and one.kind is Kind.THRESHOLD)
 
 
-def is_inhibited(rule: Rule, opened: Mapping[str, Sequence[Incident]]) -> bool:
-    """Whether another rule explains what this one sees: one of inhibited_by fires. One that cannot be judged explains
-    nothing.
-
-    opened: rule -> its open incidents.
-    """
-    return any(incident.kind is Kind.THRESHOLD for other in rule.inhibited_by for incident in opened.get(other, ()))
+def explained_by(rule: Rule, firing: Collection[str]) -> tuple[str, ...]:
+    """Which of the rules that inhibit it fire, and so explain what it sees."""
+    return tuple(other for other in rule.inhibited_by if other in firing)
 
 
 def channels_of(rule: Rule, kind: Kind, contacts: Mapping[str, Contact]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from orchestration.fitting.defs import fits_asset, fits_selection
 from orchestration.policy import Policy
+from orchestration.runs import LONG_RUN
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.alerts import TRIGGER_RECALIBRATION, action_done, asked_actions
 from orchestration.warehouse.builds import is_standing
@@ -104,7 +105,7 @@ def _recalibrate_job(warehouse: Warehouse, policy: Policy) -> dg.JobDefinition:
             }
         )
 
-    @dg.job(name=RECALIBRATE, executor_def=dg.in_process_executor, tags={"marketing/long": "recalibrate"})
+    @dg.job(name=RECALIBRATE, executor_def=dg.in_process_executor, tags={LONG_RUN: "recalibrate"})
     def recalibrate_job() -> None:
         """Look for a calibration that attributes better than the one in force; the next refresh credits by it."""
         recalibrate_attribution()

@@ -13,13 +13,14 @@ from orchestration.alerts.check import Links, look
 from orchestration.alerts.delivery import Sent, trial_messages
 from orchestration.alerts.evaluation import Sample, State, verdict_of
 from orchestration.alerts.rounds import go_round
+from orchestration.alerts.routing import Silence
 from orchestration.alerts.rules import Rule, duration
 from orchestration.alerts.sender import Sender
 from orchestration.installation import Installation
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.metric_samples import newest_sample, samples
 
-from .printing import FAILED, NOTHING, cell, must_be_on, show, table, tell
+from .printing import FAILED, NOTHING, cell, must_be_on, show, table, tell, visible
 
 app = typer.Typer(no_args_is_help=True, help="Rules on numbers and on the engine: what they say, and whom they told.")
 # Between two samples a minute passes; a slow one more.
@@ -89,7 +90,7 @@ def list_rules() -> None:
     now = datetime.now(UTC)
     with installation.warehouse.connect() as connection:
         found = look(connection, known.rules, known.contacts, now, resting=known.resting)
-        quiet = stored.silences(connection, now)
+        quiet = [Silence(**row) for row in stored.silences(connection, now)]
         open_ones = [row for row in stored.unsettled_incidents(connection) if row["closed_at"] is None]
     rows = table("rule", "state", "since", "value", "fires", "severity", "channels", "incident", right=("value",))
     for rule in known.rules:
@@ -112,9 +113,11 @@ def list_rules() -> None:
     show(rows)
     if known.resting:
         typer.echo(f"resting, since VIRAL_TRACKING_ENABLED is false: {', '.join(sorted(known.resting))}")
-    for row in quiet:
-        until = f"{row['rule'] or 'all rules'} until {_at(row['ends_at'])}"
-        typer.echo(f"silence {row['silence_id']}: {until}, by {row['author']}: {row['reason']}")
+    for one in quiet:
+        typer.echo(f"silence {one.silence_id}: {one.rule or 'all rules'} {_until(one)}")
+    for row in open_ones:
+        for other in found.explained.get(row["rule"], ()):
+            typer.echo(f"incident {row['incident_id']} ({row['rule']}): nobody is told, since {other} explains it")
     if known.without_address:
         missing = ", ".join(sorted(known.without_address))
         typer.echo(f"no address of {missing}: their messages go to {installation.settings.marketing_home}/alerts/")
@@ -131,7 +134,12 @@ def explain(rule: Annotated[str, typer.Argument(metavar="RULE")]) -> None:
         taken = [Sample(**row) for row in samples(connection, one.metric, now - one.looks_back, now)]
     told = found.evaluations[rule]
     typer.echo(f"{one.name}: {one.summary}")
-    typer.echo(f"{found.state(rule).value} since {_at(told.since)}")
+    # What it is in, whoever hears of it or does not.
+    typer.echo(f"{told.state.value} since {_at(told.since)}")
+    for quiet in found.silences[rule]:
+        typer.echo(f"nobody is told: silence {quiet.silence_id} {_until(quiet)}")
+    for other in found.explained[rule]:
+        typer.echo(f"nobody is told: {other} fires, which explains it")
     by = "its whole interval" if one.by_interval else "its value"
     typer.echo(
         f"fires when {one.metric} ({by}) has been {one.comparison} {one.threshold:g} for {one.for_}; over when "
@@ -251,6 +259,10 @@ def _rule(known: Alerting, name: str) -> Rule:
 def _tell(sent: Sent) -> None:
     message, outcome = sent.message, sent.outcome
     tell(f"{message.channel}: {message.title}: {outcome.error or 'taken'}")
+
+
+def _until(silence: Silence) -> str:
+    return visible(f"until {_at(silence.ends_at)}, by {silence.author}: {silence.reason}")
 
 
 def _at(at: datetime | None) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from orchestration.runs import LONG_RUN
 from orchestration.warehouse import Warehouse
 
 from .desk import Desk
@@ -34,8 +35,8 @@ def content_definitions(
         found = work(warehouse, desk(), datetime.now(UTC), folder=folder, to=to(), tell=context.log.info)
         context.add_output_metadata(found.as_dict())
 
-    # A server that drips must not keep all later runs waiting.
-    tags = {"marketing/long": "content", "dagster/max_runtime": "3600"}
+    # Whatever hangs must not keep all later runs waiting.
+    tags = {LONG_RUN: "content", "dagster/max_runtime": "3600"}
 
     @dg.job(name=JOB, executor_def=dg.in_process_executor, tags=tags)
     def job() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.runs import LONG_RUN
 from orchestration.warehouse import Warehouse, ledger
 from orchestration.warehouse.builds import frozen_before
 from orchestration.warehouse.quarantine import common_reasons
@@ -41,7 +42,7 @@ def ingest_definitions(
         INGEST_LANDING,
         # The checks of these assets belong to the refresh: here they would open a build.
         selection=dg.AssetSelection.assets(feeds).without_checks(),
-        tags={"marketing/long": "ingest"},
+        tags={LONG_RUN: "ingest"},
         description="Load every file that waits in the landing folder.",
     )
     return dg.Definitions(assets=[feeds], jobs=[job], sensors=[_landing_sensor(warehouse, landing, job, may_ask)])

@@ -12,6 +12,7 @@ from dagster_dbt.asset_utils import get_asset_check_key_for_test
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from orchestration.policy import Policy
+from orchestration.runs import LONG_RUN
 from orchestration.warehouse import Warehouse, ledger
 from orchestration.warehouse.locks import BuildLock
 from orchestration.warehouse.publication import MARTS, Mart, Published
@@ -49,7 +50,7 @@ def transform_definitions(
     refresh = dg.define_asset_job(
         REFRESH,
         selection=dg.AssetSelection.assets(models, fitted, marts) | others,
-        tags={"marketing/long": "refresh"},
+        tags={LONG_RUN: "refresh"},
         description="Judge the new loads, build and test the models, audit them, publish the marts.",
     )
     return dg.Definitions(

@@ -14,8 +14,8 @@ from orchestration.alerts.routing import (
     Reason,
     Silence,
     channels_of,
-    is_inhibited,
-    is_silenced,
+    explained_by,
+    firing_rules,
     told_now,
 )
 from orchestration.alerts.rules import Action, Rule, Severity
@@ -118,18 +118,19 @@ def test_it_is_told_again_while_it_goes_on():
 @pytest.mark.parametrize(("rule", "holds"), [("rate_low", True), (None, True), ("another", False)])
 def test_a_silence_holds_for_its_rule_and_its_time(rule: str | None, holds: bool):
     silence = Silence(rule, NOW, NOW + MINUTE)
-    assert is_silenced("rate_low", [silence], NOW) is holds
-    assert not is_silenced("rate_low", [silence], NOW - MINUTE)
-    assert not is_silenced("rate_low", [silence], NOW + MINUTE)
+    assert silence.holds("rate_low", NOW) is holds
+    assert not silence.holds("rate_low", NOW - MINUTE)
+    assert not silence.holds("rate_low", NOW + MINUTE)
 
 
 def test_a_stale_source_keeps_quiet_what_is_computed_from_it():
     """Prevents ten pages for one feed that has stopped."""
-    assert not is_inhibited(RULE, {"rate_low": [OPEN]})
-    assert not is_inhibited(RULE, {"feeds_late": []})
-    assert is_inhibited(RULE, {"feeds_late": [replace(OPEN, rule="feeds_late")]})
+    late = replace(OPEN, rule="feeds_late")
+    assert explained_by(RULE, firing_rules([OPEN])) == ()
+    assert explained_by(RULE, firing_rules([OPEN, late])) == ("feeds_late",)
+    assert explained_by(RULE, firing_rules([replace(late, closed_at=NOW)])) == ()
     # Of what cannot be judged nobody knows whether it explains anything.
-    assert not is_inhibited(RULE, {"feeds_late": [replace(OPEN, rule="feeds_late", kind=Kind.DATA)]})
+    assert explained_by(RULE, firing_rules([replace(late, kind=Kind.DATA)])) == ()
 
 
 def test_a_message_says_all_that_one_needs():

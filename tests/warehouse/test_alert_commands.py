@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from orchestration.alerts.routing import Kind
+from orchestration.alerts.rules import Severity
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
+from orchestration.warehouse.alerts import open_incident
 from orchestration.warehouse.failures import RunFailure, record_failure
 from orchestration.warehouse.metric_samples import add_samples
 from tests.receivers import http_receiver, webhook_fault
@@ -51,10 +54,25 @@ def test_a_silence_holds_is_listed_and_ends_early(failing: Shell):
     failing.type("alerts check")
     assert failing.lines() == []
     assert "by ann: moving house" in failing.type("alerts list").output
+    explained = failing.type("alerts explain run_failed").output
+    assert "firing since" in explained
+    assert "nobody is told: silence 1 until" in explained
     assert failing.type("alerts unsilence 1").output == "silence 1 is over\n"
     assert failing.type("alerts unsilence 1").exit_code == 1
     failing.type("alerts check")
     assert len(failing.lines()) == 1
+
+
+def test_what_another_rule_explains_is_told_of_nobody_and_says_so(shell: Shell, warehouse: Warehouse):
+    """Prevents somebody from waiting for a message that will not come."""
+    with warehouse.connect() as connection:
+        open_incident(connection, "marts_late", Kind.THRESHOLD, Severity.CRITICAL, datetime.now(UTC))
+        open_incident(connection, "conversion_rate_drop", Kind.THRESHOLD, Severity.CRITICAL, datetime.now(UTC))
+    explained = shell.type("alerts explain conversion_rate_drop").output
+    assert "nobody is told: marts_late fires, which explains it" in explained
+    listed = shell.type("alerts list").output
+    assert "incident 2 (conversion_rate_drop): nobody is told, since marts_late explains it" in listed
+    assert "incident 1 (marts_late)" not in listed
 
 
 @pytest.mark.parametrize(
