@@ -83,6 +83,7 @@ class Installation:
             model=settings.ai_content_model,
             max_tokens=settings.ai_max_tokens,
             is_idempotent=settings.ai_endpoint_is_idempotent,
+            moderates=settings.ai_moderation_enabled,
             prices=settings.marketing_ai_prices,
             link_hosts=tuple(settings.content_link_hosts.split()),
         )

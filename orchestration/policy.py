@@ -144,6 +144,7 @@ class Policy(BaseModel):
     content_typical_lift: Annotated[float, Field(ge=0.001, le=0.5)]
     content_min_shortfall: Share
     content_new_days: Days
+    content_lead_days: Days
     content_expiring_days: Days
     content_min_people: Count
 

@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     ai_content_model: str = Field("gpt-4-turbo", pattern=r"^\S+$", title="the name of a model, without spaces")
     ai_max_tokens: int = Field(4000, ge=1, le=1_000_000)
     ai_endpoint_is_idempotent: bool = False
+    ai_moderation_enabled: bool = True
     content_link_hosts: Hosts = ""
     marketing_ai_prices: Annotated[Path, AfterValidator(_absolute)] | None = Field(None, title="a file")
     marketing_content_webhook_url: WebUrl | None = Field(None, title="an http:// or https:// URL")

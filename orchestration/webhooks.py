@@ -194,7 +194,7 @@ def _addresses_of(parts: SplitResult, may_be_private: bool) -> list[str]:
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(parts.hostname, _port(parts), type=socket.SOCK_STREAM)]
     allowed = [address for address in dict.fromkeys(found) if may_be_private or is_public(address)]
     if not allowed:
-        raise PrivateAddressError(f"{parts.hostname} is a private address: MARKETING_ALERT_WEBHOOK_PRIVATE allows it")
+        raise PrivateAddressError(f"{parts.hostname} is a private address, which is not allowed")
     return allowed
 
 

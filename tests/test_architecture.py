@@ -24,6 +24,7 @@ GROUND = {
     "orchestration.warehouse",
     "orchestration.policy",
     "orchestration.bounds",
+    "orchestration.channels",
     "orchestration.documents",
     "orchestration.fitting",
     "orchestration.runs",

@@ -11,13 +11,13 @@ import typer
 
 from orchestration.content.asking import ask_again
 from orchestration.content.costs import dollars
-from orchestration.content.exporting import export, withdraw
+from orchestration.content.exporting import export
 from orchestration.content.working import work
 from orchestration.installation import Installation
 from orchestration.warehouse import content as stored
 from orchestration.warehouse import content_drafts
 
-from .printing import FAILED, NOTHING, cell, must_be_on, plain, show, table, tell, visible
+from .printing import FAILED, NOTHING, cell, must_be_on, plain, say, show, table, tell
 
 app = typer.Typer(no_args_is_help=True, help="Content that AI or templates wrote: review, approve, export.")
 
@@ -57,9 +57,9 @@ def run(
         folder=installation.content_folder,
         to=installation.sending_system,
         most=most,
-        tell=typer.echo,
+        tell=say,
     )
-    typer.echo(", ".join(f"{many} {what}" for what, many in found.as_dict().items()))
+    say(", ".join(f"{many} {what}" for what, many in found.as_dict().items()))
 
 
 @app.command("list")
@@ -72,10 +72,10 @@ def list_drafts(
     with Installation.load().warehouse.connect() as connection:
         found = content_drafts.drafts(connection, [one.value for one in status or list(Status)], most)
     if as_json_:
-        typer.echo(json.dumps(found, indent=2, default=plain))
+        say(json.dumps(found, indent=2, default=plain))
         return
     if not found:
-        typer.echo("No drafts. marketing content run writes them once marts.content_opportunities has rows.")
+        say("No drafts. marketing content run writes them once marts.content_opportunities has rows.")
         return
     rows = table("draft", "about", "origin", "status", "subject", "why", right=("draft",))
     for draft in found:
@@ -115,13 +115,13 @@ def show_draft(draft_id: DraftId) -> None:
     """One draft whole: the brief it answers, its text, and what is wrong with it."""
     draft = _draft(Installation.load(), draft_id)
     for name in ("draft_id", "variant_id", "status", "origin", "model", "prompt_version", "reason", "reviewed_by"):
-        typer.echo(f"{name:16}{draft[name] if draft[name] is not None else NOTHING}")
-    typer.echo(f"{'about':16}{draft['kind']} {draft['subject_id']}: {draft['brief']['goal']}")
+        say(f"{name:16}{draft[name] if draft[name] is not None else NOTHING}")
+    say(f"{'about':16}{draft['kind']} {draft['subject_id']}: {draft['brief']['goal']}")
     for fact in draft["brief"]["facts"]:
-        typer.echo(f"{'':16}{fact['name']}: {fact['value']} ({fact['unit']})")
+        say(f"{'':16}{fact['name']}: {fact['value']} ({fact['unit']})")
     for fault in draft["faults"]:
-        typer.echo(visible(f"{'fault':16}{fault['code']}: found {fault['found']}, expected {fault['expected']}"))
-    typer.echo(visible(f"\nSubject: {draft['subject']}\nPreview: {draft['preview']}\n\n{draft['body']}"))
+        say(f"{'fault':16}{fault['code']}: found {fault['found']}, expected {fault['expected']}")
+    say(f"\nSubject: {draft['subject']}\nPreview: {draft['preview']}\n\n{draft['body']}")
 
 
 @app.command("approve")
@@ -146,7 +146,7 @@ def retire(draft_id: DraftId, reason: Annotated[str, typer.Option(help="why")], 
         draft = _draft(installation, draft_id)
         tell(f"draft {draft_id} is {draft['status']}: only one that is approved or published can be retired")
         raise typer.Exit(FAILED)
-    typer.echo(f"draft {draft_id} is retired")
+    say(f"draft {draft_id} is retired")
 
 
 @app.command("rewrite")
@@ -161,7 +161,7 @@ def rewrite(brief_id: Annotated[int, typer.Argument(help="number of the brief: m
     if job_id is None:
         tell(f"brief {brief_id} was written to by this prompt, model and parameters before")
         raise typer.Exit(FAILED)
-    typer.echo(f"job {job_id} is due: marketing content run")
+    say(f"job {job_id} is due: marketing content run")
 
 
 @app.command("retry")
@@ -172,7 +172,7 @@ def retry(job_id: Annotated[int, typer.Argument(help="number of the job: marketi
     if not freed:
         tell(f"job {job_id} is none that was left to people or rejected")
         raise typer.Exit(FAILED)
-    typer.echo(f"job {job_id} is due again: marketing content run")
+    say(f"job {job_id} is due again: marketing content run")
 
 
 @app.command("export")
@@ -184,9 +184,8 @@ def export_approved(
     installation = Installation.load()
     must_be_on(installation.settings, "nothing is written or sent")
     folder = folder or installation.content_folder
-    published = export(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
-    withdrawn = withdraw(installation.warehouse, folder, installation.sending_system, tell=typer.echo)
-    typer.echo(f"{published} published in {folder}, {withdrawn} withdrawn")
+    found = export(installation.warehouse, folder, installation.sending_system, tell=say)
+    say(f"{found.published} published in {folder}, {found.withdrawn} withdrawn")
 
 
 def _review(draft_id: int, status: str, author: str | None, reason: str | None) -> None:
@@ -197,9 +196,10 @@ def _review(draft_id: int, status: str, author: str | None, reason: str | None) 
         )
     if not judged:
         draft = _draft(installation, draft_id)
-        tell(f"draft {draft_id} is {draft['status']}: only one that is pending_review can be {status}")
+        filed = ", and out" if draft["filed_at"] else ""
+        tell(f"draft {draft_id} is {draft['status']}{filed}: only one that is pending_review can be {status}")
         raise typer.Exit(FAILED)
-    typer.echo(f"draft {draft_id} is {status}")
+    say(f"draft {draft_id} is {status}")
 
 
 def _draft(installation: Installation, draft_id: int) -> dict:

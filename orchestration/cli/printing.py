@@ -41,9 +41,14 @@ def cell(text: str) -> str:
     return escape(visible(text))
 
 
+def say(line: str) -> None:
+    """A line of the result, which may hold text of others."""
+    typer.echo(visible(line))
+
+
 def tell(line: str) -> None:
     """Say something that is no result."""
-    typer.echo(line, err=True)
+    typer.echo(visible(line), err=True)
 
 
 def must_be_on(settings: Settings, what: str) -> None:

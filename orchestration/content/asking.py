@@ -1,37 +1,40 @@
 """Asks for content where the marts say that there is something to write about: one brief, one job."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content as stored
-from orchestration.warehouse.content import NewBrief, Row
+from orchestration.warehouse.content import NewBrief
 
-from .briefs import Brief, BriefError, brief_of
+from .briefs import BriefError, brief_of
 from .desk import LANGUAGE, Desk
 
 APPLICATION = "marketing content"
 
 
-def new_opportunities(connection: Connection, desk: Desk, now: datetime) -> list[Row]:
-    """Rows of marts.content_opportunities whose subject has had no brief for content_brief_days. Only reads."""
+def new_briefs(
+    connection: Connection, desk: Desk, now: datetime, tell: Callable[[str], None] = lambda _line: None
+) -> list[NewBrief]:
+    """One for each row of marts.content_opportunities whose subject has had none for content_brief_days, and which was
+    not itself asked for before. Rows that make none are told of, and left out. Only reads."""
     briefed = stored.subjects_with_briefs(connection, now - timedelta(days=desk.policy.content_brief_days))
-    rows = [row for row in stored.opportunities(connection) if (row["kind"], row["subject_id"]) not in briefed]
-    # Who tells a name to a model may tell a person's.
-    return rows if desk.policy.content_tells_campaign_names else [row | {"subject_name": None} for row in rows]
-
-
-def briefs_of(rows: Sequence[Row], desk: Desk, tell: Callable[[str], None]) -> list[tuple[Row, Brief]]:
-    """Each with its brief; those that make none are told of, and left out."""
     found = []
-    for row in rows:
+    for row in stored.opportunities(connection):
+        if (row["kind"], row["subject_id"]) in briefed:
+            continue
+        # Who tells a name to a model may tell a person's.
+        told = row if desk.policy.content_tells_campaign_names else row | {"subject_name": None}
         try:
-            made = brief_of(row, link_hosts=desk.link_hosts, language=LANGUAGE, variants=desk.policy.content_variants)
+            made = brief_of(told, link_hosts=desk.link_hosts, language=LANGUAGE, variants=desk.policy.content_variants)
         except BriefError as error:
             tell(f"no brief: {error}")
-        else:
-            found.append((row, made))
-    return found
+            continue
+        # The same figures a month later are a brief of their own.
+        key = f"{made.key}@{row['as_of']:%Y-%m-%dT%H:%M:%S}"
+        found.append(NewBrief(key, made.kind, made.subject_id, made.model_dump(mode="json"), row["as_of"]))
+    known = stored.known_briefs(connection, [one.key for one in found])
+    return [one for one in found if one.key not in known]
 
 
 def ask(warehouse: Warehouse, desk: Desk, now: datetime, *, tell: Callable[[str], None] = lambda _line: None) -> int:
@@ -39,16 +42,13 @@ def ask(warehouse: Warehouse, desk: Desk, now: datetime, *, tell: Callable[[str]
     asked = 0
     since = now - timedelta(days=desk.policy.content_brief_days)
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
-        for row, brief in briefs_of(new_opportunities(connection, desk, now), desk, tell):
-            # The same figures a month later are a brief of their own.
-            key = f"{brief.key}@{row['as_of']:%Y-%m-%dT%H:%M:%S}"
-            new = NewBrief(key, brief.kind, brief.subject_id, brief.model_dump(mode="json"), row["as_of"])
+        for new in new_briefs(connection, desk, now, tell):
             with connection.transaction():
                 brief_id = stored.add_brief(connection, new, since)
                 if brief_id is not None:
-                    _add_job(connection, desk, brief_id, brief.kind)
+                    _add_job(connection, desk, brief_id, new.kind)
                     asked += 1
-                    tell(f"brief {brief_id}: {brief.kind} {brief.subject_id}")
+                    tell(f"brief {brief_id}: {new.kind} {new.subject_id}")
     return asked
 
 

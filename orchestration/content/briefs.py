@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..channels import CHANNELS
 from ..documents import fault_lines
 from .folding import visible
 from .languages import Language, language_of
@@ -44,7 +45,8 @@ class Fact(BaseModel):
 
 
 class Brief(BaseModel):
-    """What one draft is asked for. subject_name is text from campaigns: data, never instructions.
+    """What one draft is asked for. subject_name is text from campaigns: data, never instructions. channel: one that
+    everybody knows, or None.
 
     placeholders: names, written `{{name}}` in a text; those in required_placeholders stand whole in every body.
     link_hosts: hosts that a link may lead to. variants: how many the draft has. language: a BCP 47 tag.
@@ -79,10 +81,11 @@ class Brief(BaseModel):
 
 @dataclass(frozen=True)
 class _Kind:
-    """needs: columns without which there is no brief."""
+    """needs: columns without which there is no brief; facts: names of those that every such brief has."""
 
     goal: str
     needs: tuple[str, ...]
+    facts: tuple[str, ...]
     placeholders: tuple[str, ...]
     required: tuple[str, ...]
 
@@ -92,18 +95,21 @@ KINDS: dict[str, _Kind] = {
         "Rewrite the e-mail of this campaign so that more of its recipients take the step that it asks for: the other "
         "campaigns in its channel do better.",
         ("people", "rate", "benchmark_rate", "shortfall"),
+        ("recipients", "conversion_rate", "channel_conversion_rate", "shortfall"),
         ("first_name", "action_url", UNSUBSCRIBE),
         ("action_url", UNSUBSCRIBE),
     ),
     "super_connectors": _Kind(
         "Thank people who have brought many others lately, and make it easy for them to invite whom they still miss.",
         ("people",),
+        ("super_connectors",),
         ("first_name", "invite_url", UNSUBSCRIBE),
         ("invite_url", UNSUBSCRIBE),
     ),
     "expiring_invites": _Kind(
         "Remind people kindly that somebody whom they know invited them, and by when they can accept.",
         ("people", "deadline_on"),
+        ("invited", "deadline"),
         ("inviter_name", "invite_url", UNSUBSCRIBE),
         ("invite_url", UNSUBSCRIBE),
     ),
@@ -131,7 +137,8 @@ def brief_of(opportunity: Mapping[str, Any], *, link_hosts: tuple[str, ...], lan
             kind=opportunity["kind"],
             subject_id=opportunity["subject_id"],
             subject_name=name,
-            channel=opportunity["channel"],
+            # Of any other name nobody knows what else it says.
+            channel=opportunity["channel"] if opportunity["channel"] in CHANNELS else None,
             language=language,
             goal=" ".join([kind.goal, *left_out]),
             facts=_facts(opportunity, known),

@@ -24,7 +24,8 @@ class DeskError(Exception):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Who is asked, as the environment says it. is_on: AI_CONTENT_GENERATION_ENABLED."""
+    """Who is asked, as the environment says it. is_on: AI_CONTENT_GENERATION_ENABLED. moderates: whether it is asked
+    what it objects to."""
 
     is_on: bool
     api_key: str | None = field(repr=False)
@@ -32,6 +33,7 @@ class Endpoint:
     model: str
     max_tokens: int
     is_idempotent: bool = False
+    moderates: bool = True
     prices: Path | None = None
     link_hosts: tuple[str, ...] = ()
 
@@ -77,7 +79,7 @@ def desk_of(policy: Policy, endpoint: Endpoint) -> Desk:
     elif not endpoint.api_key:
         off = "OPENAI_API_KEY is not set"
     else:
-        writer = OpenAIWriter(endpoint.api_key, endpoint.base_url, policy.content_call_seconds)
+        writer = OpenAIWriter(endpoint.api_key, endpoint.base_url, policy.content_call_seconds, endpoint.moderates)
     parameters = prices.parameters(endpoint.model, endpoint.max_tokens, policy.content_temperature)
     return Desk(
         policy,

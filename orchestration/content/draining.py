@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content as stored
-from orchestration.warehouse.content import Call, ClaimedJob, NewDraft
+from orchestration.warehouse.content import Call, ClaimedJob, NewDraft, Spent
 from orchestration.warehouse.metric_samples import add_samples
-from orchestration.warehouse.switches import AI_CONTENT, switches, turn
+from orchestration.warehouse.switches import AI_CONTENT, Switch, switches, turn
 from orchestration.webhooks import wait_before
 
 from .asking import APPLICATION
@@ -30,7 +30,7 @@ from .desk import Desk
 from .drafts import Draft, Variant
 from .earlier import EarlierTexts
 from .prompts import Prompt
-from .templates import filled, template_for
+from .templates import TemplatesError, filled, template_for
 from .validation import Limits, faults_of
 from .writer import Answer, Moderation, longest
 
@@ -39,6 +39,7 @@ CENT = 10_000
 # A claim outlives its call by as much as storing and judging may take.
 LEASE_MARGIN = timedelta(seconds=60)
 TRY_SOON = timedelta(minutes=1)
+BEING_TRIED = "AI is being tried"
 # Times the first wait that a wait may be.
 LONGEST_TIMES = 2**12
 SAMPLES_AT_ONCE = 100
@@ -63,18 +64,23 @@ class _Judged:
     variants: tuple[Variant, ...]
     faults: tuple[tuple[dict[str, str], ...], ...]
 
+    def with_fault(self, found: str) -> "_Judged":
+        """The same with what moderation says of it."""
+        fault = {"code": "moderation", "found": found, "expected": "nothing to object to"}
+        return _Judged(self.variants, tuple((*faults, fault) for faults in self.faults))
+
 
 @dataclass
 class _Round:
     """One process at work. begun: what each future is for, a call, or the moderation of what came of one. breaker: as
-    it was when jobs were last claimed, and how many of its tries are under way."""
+    it was when jobs were last claimed."""
 
     connection: Connection
     desk: Desk
     pool: ThreadPoolExecutor
     tell: Callable[[str], None]
     earlier: EarlierTexts
-    breaker: tuple[Breaker, int] = (NEVER_OPENED, 0)
+    breaker: Breaker = NEVER_OPENED
     drained: Drained = field(default_factory=Drained)
     begun: dict[Future[Any], tuple[ClaimedJob, _Judged | None]] = field(default_factory=dict)
     model_ms: dict[int, float] = field(default_factory=dict)
@@ -100,29 +106,22 @@ class _Round:
         if (prompt := self.desk.prompts[job.kind]).version != job.prompt_version and not job.calls:
             self._ask_anew(job, prompt)
             return
-        breaker, under_way = self.breaker
-        if (why := self._why_not(job, breaker)) is not None:
+        if (why := self._why_not(job)) is not None:
             self._leave(job, why)
-            return
-        if not may_call(breaker, under_way):
-            if breaker.state is State.OPEN:
-                self._leave(job, f"AI is given a rest: {breaker.reason}")
-            else:
-                self._give_back(job, TRY_SOON, "AI is being tried")
-            return
-        self._ask(job)
+        else:
+            self._ask(job)
 
     def _ask_anew(self, job: ClaimedJob, prompt: Prompt) -> None:
         """A prompt that changed before anybody read it makes another job."""
         stored.replace_job(self.connection, job, prompt.version)
         self.tell(f"job {job.job_id}: asked for anew with prompt {prompt.version}")
 
-    def _why_not(self, job: ClaimedJob, breaker: Breaker) -> str | None:
+    def _why_not(self, job: ClaimedJob) -> str | None:
         desk = self.desk
         if desk.writer is None:
             return desk.off
         turned = switches(self.connection).get(AI_CONTENT)
-        is_a_try = breaker.state is State.HALF_OPEN and turned is not None and turned.is_off_by_alert
+        is_a_try = self.breaker.state is State.HALF_OPEN and turned is not None and turned.is_off_by_alert
         if turned is not None and not turned.is_on and not is_a_try:
             return f"switch {AI_CONTENT} is off: {turned.reason}"
         if job.is_uncertain and not desk.is_idempotent:
@@ -131,12 +130,17 @@ class _Round:
             return f"its prompt, {job.prompt_version}, is not in force any more"
         if desk.prices.of(job.model, job.claimed_at.date()) is None:
             return f"no price is known of {job.model}: docs/ai-content.md"
+        if any(day < job.claimed_at.astimezone(UTC).date() for day in Brief.model_validate(job.brief).days):
+            return "its deadline has passed"
+        if self.breaker.state is State.OPEN:
+            return f"AI is given a rest: {self.breaker.reason}"
         return None
 
     def look_at_breaker(self) -> None:
-        """See where the breaker is now, its change stored, and how many jobs of a try have not ended."""
-        now, rules = datetime.now(UTC), Rules.of(self.desk.policy)
-        with self.connection.transaction():
+        """See where the breaker is now, its change stored. One looks at a time: else two would begin a try."""
+        rules = Rules.of(self.desk.policy)
+        with stored.deciding(self.connection):
+            now = datetime.now(UTC)
             turned = switches(self.connection).get(AI_CONTENT)
             is_off_by_alert = turned is not None and turned.is_off_by_alert
             breaker = self._held(rules)
@@ -148,12 +152,15 @@ class _Round:
                 since = now - timedelta(minutes=rules.window_minutes)
             found = [Outcome(at, is_validated) for at, is_validated in stored.outcomes(self.connection, since)]
             after = next_state(breaker, found, now, rules)
+            if after.state is State.OPEN and _was_turned_on(turned, since=after.since):
+                reason = f"{turned.author} turned {AI_CONTENT} on: {turned.reason}"
+                after = Breaker(State.HALF_OPEN, now, reason, after.pause_minutes, rules.probes)
             if after.state is not breaker.state:
                 stored.save_breaker(self.connection, after.state, after.since, after.reason, after.pause_minutes)
                 self.tell(f"breaker {after.state}: {after.reason}")
                 if after.state is State.CLOSED and is_off_by_alert:
                     turn(self.connection, AI_CONTENT, on=True, author=BREAKER_AUTHOR, reason=after.reason)
-        self.breaker = after, stored.jobs_under_way(self.connection, after.since)
+        self.breaker = after
 
     def _held(self, rules: Rules) -> Breaker:
         held = stored.breaker(self.connection)
@@ -170,24 +177,36 @@ class _Round:
         reserve = price.most(sum(len(one["content"].encode()) for one in messages), longest(job.parameters))
         daily, subject = policy.content_daily_budget_cents * CENT, policy.content_subject_budget_cents * CENT
         today = job.claimed_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spent, refused = stored.begin_call(
+        breaker = self.breaker
+
+        def refusal(spent: Spent) -> str | None:
+            if not may_call(breaker, spent.under_way):
+                return BEING_TRIED
+            return Budget.refusal(
+                spent_today=spent.day, spent_campaign=spent.subject, most=reserve, daily=daily, campaign=subject
+            )
+
+        begun = stored.begin_call(
             self.connection,
             job,
             price_version=price.version,
             reserve=reserve,
             day=today,
             since=job.claimed_at - timedelta(days=policy.content_brief_days),
-            refusal=lambda spent: Budget.refusal(
-                spent_today=spent.day, spent_campaign=spent.subject, most=reserve, daily=daily, campaign=subject
-            ),
+            tried_since=breaker.since if breaker.state is State.HALF_OPEN else None,
+            refusal=refusal,
         )
-        if refused is None:
+        if begun is None:
+            self.tell(f"job {job.job_id}: its claim ran out before it was begun")
+            return
+        spent, refused = begun
+        if refused == BEING_TRIED:
+            self._give_back(job, TRY_SOON, refused)
+        elif refused is None:
             # Numbers begin again elsewhere, and after a backup was restored; who asks again wants another text.
             key = f"content-{job.job_id}-{job.created_at:%Y%m%dT%H%M%S%f}-{job.retried_after}"
             call = self.pool.submit(self.desk.writer.write, job.model, messages, job.parameters, key)
             self.begun[call] = (job, None)
-            breaker, under_way = self.breaker
-            self.breaker = breaker, under_way + 1
         elif spent.subject + reserve <= subject and reserve <= daily:
             self._give_back(job, today + timedelta(days=1) - datetime.now(UTC), refused)
         else:
@@ -214,6 +233,9 @@ class _Round:
             self._go_on(job, answer.text, answer.error)
         elif answer.is_final or (answer.outcome == "unknown" and not self.desk.is_idempotent):
             self._leave(job, answer.error)
+        elif self.breaker.state is State.HALF_OPEN:
+            # A try that waits keeps all others waiting.
+            self._leave(job, f"the try of AI failed: {answer.error}")
         elif job.calls + 1 >= self.desk.policy.content_max_calls:
             self._leave(job, f"{job.calls + 1} calls failed, the last one: {answer.error}")
         else:
@@ -280,6 +302,9 @@ class _Round:
         if fit and self.desk.writer is not None:
             asked = self.pool.submit(self.desk.writer.moderate, "\n\n".join(fit))
             self.begun[asked] = (job, judged)
+        elif fit:
+            # It was written while AI was on, and nobody can ask whether it is decent.
+            self._reject(job, f"not moderated: {self.desk.off}", self._drafts(job, judged.with_fault(self.desk.off)))
         else:
             self._hand_over(job, judged)
 
@@ -287,14 +312,14 @@ class _Round:
         self.model_ms[job.job_id] = self.model_ms.get(job.job_id, 0.0) + told.model_ms
         if told.error is not None:
             # What is written stays written, and is judged again.
-            if job.attempts >= job.calls + self.desk.policy.content_max_calls:
-                self._reject(job, f"not moderated: {told.error}", ())
+            earlier = job.attempts - (job.answered_at_attempt or job.attempts)
+            if earlier + 1 >= self.desk.policy.content_max_calls:
+                self._reject(job, f"not moderated: {told.error}", self._drafts(job, judged.with_fault(told.error)))
             else:
-                self._give_back(job, self._patience(job.attempts, None), told.error)
+                self._give_back(job, self._patience(earlier, None), told.error)
             return
         if told.flagged:
-            fault = {"code": "moderation", "found": ", ".join(told.flagged), "expected": "nothing to object to"}
-            judged = _Judged(judged.variants, tuple((*found, fault) for found in judged.faults))
+            judged = judged.with_fault(", ".join(told.flagged))
         self._hand_over(job, judged)
 
     def _hand_over(self, job: ClaimedJob, judged: _Judged) -> None:
@@ -313,15 +338,20 @@ class _Round:
 
     def _reject(self, job: ClaimedJob, why: str | None, drafts: Sequence[NewDraft]) -> None:
         """What was written is kept, and why it is no good; people get the template instead."""
-        self._finish(job, "rejected", why, [*drafts, self._template(job)])
+        self._finish(job, "rejected", why, [*drafts, *self._template(job)])
 
     def _leave(self, job: ClaimedJob, why: str | None) -> None:
-        self._finish(job, "manual", why, [self._template(job)])
+        self._finish(job, "manual", why, self._template(job))
 
-    def _template(self, job: ClaimedJob) -> NewDraft:
-        brief = Brief.model_validate(job.brief)
-        variant = filled(template_for(brief, self.desk.templates), brief)
-        return NewDraft(1, _variant_id("template", job, 1), "template", *variant.model_dump().values(), ())
+    def _template(self, job: ClaimedJob) -> list[NewDraft]:
+        try:
+            brief = Brief.model_validate(job.brief)
+            variant = filled(template_for(brief, self.desk.templates), brief)
+        except (TemplatesError, ValidationError) as error:
+            # A brief of an earlier version: its job has to end all the same, or it keeps all others back.
+            self.tell(f"job {job.job_id}: no template can be filled in for it: {type(error).__name__}")
+            return []
+        return [NewDraft(1, _variant_id("template", job, 1), "template", *variant.model_dump().values(), ())]
 
     def _finish(self, job: ClaimedJob, status: str, why: str | None, drafts: Sequence[NewDraft]) -> None:
         self.earlier.end(job)
@@ -348,9 +378,16 @@ class _Round:
 
     def _give_back(self, job: ClaimedJob, wait_for: timedelta, why: str | None) -> None:
         self.earlier.end(job)
+        # Its clock begins anew with the next claim.
+        self.model_ms.pop(job.job_id, None)
         stored.put_back(self.connection, job, datetime.now(UTC) + wait_for, why or "")
         self.drained.later += 1
         self.tell(f"job {job.job_id} ({job.kind} {job.subject_id}): again in {wait_for.total_seconds():.0f} s: {why}")
+
+
+def _was_turned_on(turned: Switch | None, *, since: datetime) -> bool:
+    """Whether a person asked for AI after it was given a rest."""
+    return turned is not None and turned.is_on and turned.author != BREAKER_AUTHOR and turned.changed_at > since
 
 
 def _variant_id(origin: str, job: ClaimedJob, number: int) -> str:

@@ -1,10 +1,12 @@
 """Texts that a new one may not be a near copy of: the latest drafts, and what is being judged beside it."""
 
-from collections import deque
 from collections.abc import Iterable
 
 from orchestration.warehouse import Connection, content_drafts
 from orchestration.warehouse.content import ClaimedJob
+
+# Numbers are given before drafts are stored: of two processes the lesser number may come second.
+OVERLAP = 100
 
 
 class EarlierTexts:
@@ -13,17 +15,19 @@ class EarlierTexts:
     def __init__(self, connection: Connection, most: int) -> None:
         self._connection = connection
         self._most = most
-        self._stored: dict[str, deque[tuple[int, int, str]]] = {}
+        self._stored: dict[str, dict[int, tuple[int, str]]] = {}
         self._under_way: dict[int, tuple[str, ...]] = {}
 
     def beside(self, job: ClaimedJob) -> list[str]:
-        """All that is read of each but those of the same brief. Only what was stored since the last time is fetched."""
-        held = self._stored.setdefault(job.kind, deque(maxlen=self._most))
-        newest = held[-1][0] if held else 0
-        held.extend(content_drafts.texts_since(self._connection, job.kind, newest, self._most))
-        own = self._under_way.get(job.job_id)
-        others = (texts for texts in self._under_way.values() if texts is not own)
-        return [text for _draft_id, brief_id, text in held if brief_id != job.brief_id] + [
+        """All that is read of each but those of the job itself. Only what is new since the last time is fetched."""
+        held = self._stored.setdefault(job.kind, {})
+        since = max(held, default=0) - OVERLAP
+        for draft_id, job_id, text in content_drafts.texts_since(self._connection, job.kind, since, self._most):
+            held[draft_id] = job_id, text
+        for draft_id in sorted(held)[: -self._most]:
+            del held[draft_id]
+        others = [texts for job_id, texts in self._under_way.items() if job_id != job.job_id]
+        return [text for job_id, text in held.values() if job_id != job.job_id] + [
             text for texts in others for text in texts
         ]
 

@@ -12,6 +12,7 @@ from typing import Any
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content_drafts as stored
 from orchestration.warehouse.files import write_whole
+from orchestration.warehouse.locks import CONTENT_EXPORT, alone
 from orchestration.webhooks import post_signed, wait_before
 
 from .asking import APPLICATION
@@ -30,71 +31,91 @@ class SendingSystem:
     may_be_private: bool = False
 
 
+@dataclass
+class Exported:
+    """How many are published now, and how many are out nowhere any more."""
+
+    published: int = 0
+    withdrawn: int = 0
+
+
 def export(
     warehouse: Warehouse,
     folder: Path,
     to: SendingSystem | None,
     *,
     tell: Callable[[str], None] = lambda _line: None,
-) -> int:
-    """Export what is approved; returns how many are published now: filed, and taken by the sending system if there is
-    one. What that does not take stays approved, and goes again after a while under the same webhook-id."""
-    published = 0
-    with warehouse.connect(APPLICATION, autocommit=True) as connection:
+) -> Exported:
+    """Hand over what is approved (filed, and taken by the sending system if there is one), and take back what was
+    handed over and is retired. What the sending system does not take goes again after a while under the same
+    webhook-id. One process does so at a time, so that a retirement never arrives before what it retires."""
+    exported = Exported()
+    with (
+        warehouse.connect(APPLICATION, autocommit=True) as connection,
+        alone(connection, CONTENT_EXPORT) as is_ours,
+    ):
+        if not is_ours:
+            tell("another process exports")
+            return exported
         for draft in stored.to_export(connection):
-            if any(day < datetime.now(UTC).date() for day in Brief.model_validate(draft["brief"]).days):
-                stored.supersede(connection, draft["draft_id"], "its deadline has passed")
-                tell(f"draft {draft['draft_id']}: its deadline has passed")
-                continue
-            payload = as_json(draft)
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(_file(folder, draft), payload + "\n")
-            stored.mark_filed(connection, draft["draft_id"])
-            if to is not None and draft["sent_at"] is None:
-                if not _took(connection, to, draft, draft["variant_id"], payload, tell):
-                    continue
-                stored.mark_sent(connection, draft["draft_id"])
-            stored.publish_draft(connection, draft["draft_id"])
-            published += 1
-            tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is published")
-    return published
+            exported.published += _handed_over(connection, draft, folder, to, tell)
+        for draft in stored.to_withdraw(connection):
+            exported.withdrawn += _withdrawn(connection, draft, to, tell)
+    return exported
 
 
-def withdraw(
-    warehouse: Warehouse,
+def _handed_over(
+    connection: Connection,
+    draft: Mapping[str, Any],
     folder: Path,
     to: SendingSystem | None,
-    *,
-    tell: Callable[[str], None] = lambda _line: None,
-) -> int:
-    """Take back what went out and is retired: its file goes from the folder, the sending system is told under a
-    webhook-id of its own. Returns how many are out nowhere any more; the others are tried again after a while."""
-    withdrawn = 0
-    with warehouse.connect(APPLICATION, autocommit=True) as connection:
-        for draft in stored.to_withdraw(connection):
-            _file(folder, draft).unlink(missing_ok=True)
-            # Taken or not: an answer may have been lost.
-            if to is not None:
-                told = {
-                    "type": "content.retired",
-                    "data": {
-                        "variant_id": draft["variant_id"],
-                        "kind": draft["kind"],
-                        "subject_id": draft["subject_id"],
-                        "reason": draft["reason"],
-                    },
-                }
-                payload = json.dumps(told, sort_keys=True, ensure_ascii=False)
-                if not _took(connection, to, draft, f"{draft['variant_id']}-retired", payload, tell):
-                    continue
-            stored.mark_withdrawn(connection, draft["draft_id"])
-            withdrawn += 1
-            tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is withdrawn")
-    return withdrawn
+    tell: Callable[[str], None],
+) -> bool:
+    draft_id = draft["draft_id"]
+    if any(day < datetime.now(UTC).date() for day in Brief.model_validate(draft["brief"]).days):
+        stored.retire(connection, draft_id, author=stored.ENGINE, reason="its deadline has passed")
+        tell(f"draft {draft_id}: its deadline has passed")
+        return False
+    path, payload = folder.absolute() / f"{draft['variant_id']}.json", as_json(draft)
+    # People may have thought again since the list was made; from here on it is out, and they are told so.
+    if not stored.begin_filing(connection, draft_id, str(path)):
+        return False
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, payload + "\n")
+    if to is not None and draft["sent_at"] is None:
+        if not stored.is_approved(connection, draft_id):
+            return False
+        if not _took(connection, to, draft, draft["variant_id"], payload, tell):
+            return False
+        stored.mark_sent(connection, draft_id)
+    if not stored.publish_draft(connection, draft_id):
+        return False
+    tell(f"draft {draft_id} ({draft['variant_id']}) is published")
+    return True
 
 
-def _file(folder: Path, draft: Mapping[str, Any]) -> Path:
-    return folder / f"{draft['variant_id']}.json"
+def _withdrawn(
+    connection: Connection, draft: Mapping[str, Any], to: SendingSystem | None, tell: Callable[[str], None]
+) -> bool:
+    for path in draft["filed_in"]:
+        Path(path).unlink(missing_ok=True)
+    # Whether or not it took the variant: its answer may have been lost.
+    if to is not None:
+        told = {
+            "type": "content.retired",
+            "data": {
+                "variant_id": draft["variant_id"],
+                "kind": draft["kind"],
+                "subject_id": draft["subject_id"],
+                "reason": draft["reason"],
+            },
+        }
+        payload = json.dumps(told, sort_keys=True, ensure_ascii=False)
+        if not _took(connection, to, draft, f"{draft['variant_id']}-retired", payload, tell):
+            return False
+    stored.mark_withdrawn(connection, draft["draft_id"])
+    tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is withdrawn")
+    return True
 
 
 def _took(

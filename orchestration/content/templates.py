@@ -56,6 +56,7 @@ class Template:
                 values, body = front_matter(path.read_text(encoding="utf-8"))
                 head = _Head.model_validate(values)
                 found[parts[1], parts[2]] = cls(parts[1], parts[2], head.subject, head.preview, body)
+                faults += [f"{path.name}: {fault}" for fault in found[parts[1], parts[2]].faults()]
             except ValidationError as error:
                 faults += fault_lines(path.name, error, whole="the head")
             except (OSError, ValueError) as error:
@@ -65,6 +66,17 @@ class Template:
         if faults:
             raise TemplatesError("\n".join(faults))
         return found
+
+    def faults(self) -> list[str]:
+        """Values it names that a brief of its kind may lack, and what reads like one and is none."""
+        facts, texts = KINDS[self.kind].facts, {"subject": self.subject, "preview": self.preview, "body": self.body}
+        found = [
+            f"{name}: a $ that begins no ${{name}}; $$ is a dollar sign"
+            for name, text in texts.items()
+            if not Pattern(text).is_valid()
+        ]
+        named = {one for text in texts.values() for one in Pattern(text).get_identifiers()}
+        return found + [f"${{{one}}}: expected one of {', '.join(facts)}" for one in sorted(named - set(facts))]
 
 
 def template_for(brief: Brief, templates: dict[tuple[str, str], Template]) -> Template:

@@ -9,27 +9,24 @@ from pathlib import Path
 from orchestration.warehouse import Warehouse, content_drafts
 from orchestration.warehouse import content as stored
 
-from .asking import APPLICATION, ask, briefs_of, new_opportunities
+from .asking import APPLICATION, ask, new_briefs
 from .desk import Desk
 from .draining import Drained, drain
-from .exporting import SendingSystem, export, withdraw
+from .exporting import Exported, SendingSystem, export
 
 
 @dataclass(frozen=True)
 class Work:
-    """asked: new briefs; drained: how their jobs ended; retired: variants that lost; published, withdrawn: variants."""
+    """asked: new briefs; drained: how their jobs ended; retired: variants that lost; exported: variants."""
 
     asked: int
     drained: Drained
     retired: int
-    published: int
-    withdrawn: int
+    exported: Exported
 
     def as_dict(self) -> dict[str, int]:
         """All of it, by name."""
-        drained = asdict(self.drained)
-        ended = {"retired": self.retired, "published": self.published, "withdrawn": self.withdrawn}
-        return {"briefs": self.asked, **drained, **ended}
+        return {"briefs": self.asked, **asdict(self.drained), "retired": self.retired, **asdict(self.exported)}
 
 
 def work(
@@ -51,15 +48,15 @@ def work(
         retired = content_drafts.retire_losers(connection)
     for variant_id in retired:
         tell(f"{variant_id} converts less than the control: retired")
-    published = export(warehouse, folder, to, tell=tell)
-    return Work(asked, drained, len(retired), published, withdraw(warehouse, folder, to, tell=tell))
+    exported = export(warehouse, folder, to, tell=tell)
+    return Work(asked, drained, len(retired), exported)
 
 
 def waits(warehouse: Warehouse, desk: Desk, now: datetime) -> str:
     """What there is to do, in words; empty when there is nothing. Only reads."""
     with warehouse.connect(APPLICATION) as connection:
         found = {
-            "opportunities": len(briefs_of(new_opportunities(connection, desk, now), desk, lambda _line: None)),
+            "opportunities": len(new_briefs(connection, desk, now)),
             "jobs": stored.are_due(connection),
             "approved drafts": len(content_drafts.to_export(connection)),
             "losers": content_drafts.losers(connection),

@@ -28,6 +28,9 @@ MOST_BYTES = 4_000_000
 FORM = 'Answer with JSON of this form: {"variants": [{"subject": "…", "preview": "…", "body": "…"}]}'
 # What a server calls its error; its own sentence may quote what it was sent.
 CODE = re.compile(r"[a-z0-9_]{1,60}")
+# What gateways answer that waited for long enough, or lost whom they asked: request time-out, bad gateway, gateway
+# time-out, and those of Cloudflare.
+GAVE_UP = frozenset({408, 502, 504, 520, 522, 524})
 FIRST = threading.Lock()
 
 
@@ -109,6 +112,7 @@ class Writer(Protocol):
 @dataclass(frozen=True)
 class OpenAIWriter:
     """base_url: None for OpenAI's own. seconds: from the call to the end of its answer, however slowly it comes.
+    moderates: False where the server is said to have no moderation that is of use.
 
     May be used by many threads at once.
     """
@@ -116,6 +120,7 @@ class OpenAIWriter:
     api_key: str = field(repr=False)
     base_url: str | None
     seconds: float
+    moderates: bool = True
 
     @cached_property
     def _client(self) -> Any:
@@ -166,6 +171,8 @@ class OpenAIWriter:
 
     def moderate(self, text: str) -> Moderation:
         """See Writer."""
+        if not self.moderates:
+            return Moderation(is_missing=True)
         started = time.perf_counter()
         return replace(_on_loop(self._moderated(text)), model_ms=_milliseconds(started))
 
@@ -251,8 +258,10 @@ def _read(body: bytes) -> Answer:
 
 
 def _turned_down(error: "openai.APIStatusError") -> Answer:
-    """A status other than 200: nobody writes, nobody pays."""
+    """A status other than 200: nobody writes, nobody pays, unless only somebody in between has given up."""
     status, code = error.status_code, str(getattr(error, "code", None) or "")
+    if status in GAVE_UP:
+        return Answer("unknown", f"answered {status}, while the model may go on")
     if code == "content_filter":
         return Answer("refused", "stopped by the content filter", input_tokens=0, output_tokens=0)
     is_final = status not in TRANSIENT or code == "insufficient_quota"

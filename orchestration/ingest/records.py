@@ -20,24 +20,6 @@ MAX_KEY_BYTES = 256
 MAX_TEXT_LENGTH = 10_000
 
 UNKNOWN_CHANNEL = "unknown"
-# The built-in channels: what the simulation sends and the guides speak of. Any other name is accepted as it is.
-CHANNELS = (
-    "affiliate",
-    "content",
-    "direct",
-    "display",
-    "email",
-    "organic_search",
-    "organic_social",
-    "paid_search",
-    "paid_social",
-    "partner",
-    "referral",
-    "sms",
-    "video",
-    "viral",
-)
-
 # The decoder counts characters; bytes are looked at afterwards, in both ways of validation.
 Id = Annotated[
     str, Meta(min_length=1, max_length=MAX_KEY_BYTES, description=f"text of 1 to {MAX_KEY_BYTES} bytes in UTF-8")

@@ -5,7 +5,8 @@ in between leaves behind what was spent and what was written. Nothing here decid
 becomes of drafts is in content_drafts.py.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,8 +35,8 @@ class NewBrief:
 @dataclass(frozen=True)
 class ClaimedJob:
     """A job that is ours until its lease ends. attempts: claims, this one included. answer: text and error of an
-    earlier claim's call, to judge. calls: made so far, since a person last said to call again. is_uncertain: one of
-    them may have been paid for and answered to nobody.
+    earlier claim's call, to judge, which was made at answered_at_attempt. calls: made so far, since a person last said
+    to call again. is_uncertain: one of them may have been paid for and answered to nobody.
     """
 
     job_id: int
@@ -54,6 +55,7 @@ class ClaimedJob:
     calls: int
     retried_after: int
     is_uncertain: bool
+    answered_at_attempt: int | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ def subjects_with_briefs(connection: psycopg.Connection, since: datetime) -> set
     """(kind, subject_id) of the briefs made since then."""
     found = connection.execute("select kind, subject_id from ops.content_briefs where created_at >= %s", [since])
     return {(kind, subject_id) for kind, subject_id in found}
+
+
+def known_briefs(connection: psycopg.Connection, keys: Sequence[str]) -> set[str]:
+    """Those of these keys whose briefs are stored, however long ago: an old build shows the same rows again."""
+    found = connection.execute("select brief_key from ops.content_briefs where brief_key = any(%s)", [list(keys)])
+    return {key for (key,) in found}
 
 
 def add_brief(connection: psycopg.Connection, brief: NewBrief, since: datetime) -> int | None:
@@ -183,6 +191,14 @@ def claim(connection: psycopg.Connection, most: int, lease: timedelta) -> list[C
                     limit 1
                 ) as answer,
                 (
+                    select max(calls.attempt)
+                    from ops.content_calls as calls
+                    where
+                        calls.job_id = jobs.job_id
+                        and calls.outcome in ('answered', 'refused')
+                        and jobs.status = 'written'
+                ) as answered_at_attempt,
+                (
                     select count(*)::integer
                     from ops.content_calls as calls
                     where calls.job_id = jobs.job_id and calls.attempt > jobs.retried_after
@@ -215,25 +231,30 @@ def free_lapsed(connection: psycopg.Connection) -> int:
         ).fetchall()
         connection.execute(
             """
-            update ops.content_calls
+            update ops.content_calls as calls
             set
                 outcome = 'abandoned',
                 cost_usd_micros = reserved_usd_micros,
                 finished_at = clock_timestamp(),
-                error = 'whoever made the call ended before its answer was stored'
-            where outcome is null and job_id = any(%s)
-            """,
-            [[job_id for (job_id,) in freed]],
+                error = 'whoever made the call ended, or lost its claim, before its answer was stored'
+            from ops.content_jobs as jobs
+            where
+                jobs.job_id = calls.job_id
+                and calls.outcome is null
+                and (jobs.status <> 'running' or calls.attempt < jobs.attempts)
+            """
         )
     return len(freed)
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Millionths of a US dollar, calls under way with their reserve. subject: on the same subject, since then."""
+    """Millionths of a US dollar, calls under way with their reserve. subject: on the same subject, since then.
+    under_way: jobs with a call begun since tried_since that have not ended: asked, or being judged."""
 
     day: int
     subject: int
+    under_way: int
 
 
 def begin_call(
@@ -244,15 +265,29 @@ def begin_call(
     reserve: int,
     day: datetime,
     since: datetime,
+    tried_since: datetime | None,
     refusal: Callable[[Spent], str | None],
-) -> tuple[Spent, str | None]:
-    """Store that a call is about to be made, what it may cost at most, and count it as spent. refusal(Spent): why the
-    budget has no room for it, or None; then nothing is stored. Returns what was spent, and that.
+) -> tuple[Spent, str | None] | None:
+    """Store that a call is about to be made, what it may cost at most, and count it as spent. refusal(Spent): why it
+    may not be made, or None; then nothing is stored. Returns what was spent, and that; None where the claim is not ours
+    any more, and somebody else may be calling.
 
-    day: since when the day's budget counts; since: the subject's. One decides at a time: two would both find room.
+    day: since when the day's budget counts; since: the subject's; tried_since: since when calls are a try, None while
+    they are none. One decides at a time: two would both find room.
     """
     with connection.transaction():
         lock_in_transaction(connection, CONTENT)
+        is_ours = connection.execute(
+            """
+            select true
+            from ops.content_jobs
+            where job_id = %s and attempts = %s and status = 'running' and claimed_until > clock_timestamp()
+            for update
+            """,
+            [job.job_id, job.attempts],
+        ).fetchone()
+        if is_ours is None:
+            return None
         spent = Spent(
             *connection.execute(
                 """
@@ -260,7 +295,13 @@ def begin_call(
                     coalesce(sum(spent) filter (where started_at >= %(day)s), 0)::bigint,
                     coalesce(sum(spent) filter (
                         where started_at >= %(since)s and kind = %(kind)s and subject_id = %(subject_id)s
-                    ), 0)::bigint
+                    ), 0)::bigint,
+                    (
+                        select count(distinct calls.job_id)
+                        from ops.content_calls as calls
+                        inner join ops.content_jobs as jobs on jobs.job_id = calls.job_id
+                        where calls.started_at >= %(tried_since)s and jobs.finished_at is null
+                    )
                 from (
                     select
                         calls.started_at, briefs.kind, briefs.subject_id,
@@ -271,7 +312,13 @@ def begin_call(
                     where calls.started_at >= least(%(day)s, %(since)s)
                 ) as calls
                 """,
-                {"day": day, "since": since, "kind": job.kind, "subject_id": job.subject_id},
+                {
+                    "day": day,
+                    "since": since,
+                    "tried_since": tried_since,
+                    "kind": job.kind,
+                    "subject_id": job.subject_id,
+                },
             ).fetchone()
         )
         refused = refusal(spent)
@@ -334,9 +381,9 @@ def end_call(connection: psycopg.Connection, job: ClaimedJob, call: Call) -> boo
 
 
 def replace_job(connection: psycopg.Connection, job: ClaimedJob, prompt_version: str) -> None:
-    """End a claimed job for one that is the same but for its prompt."""
+    """End a claimed job for one that is the same but for its prompt: a new one, or one that was ended so before."""
     with connection.transaction():
-        connection.execute(
+        ended = connection.execute(
             """
             update ops.content_jobs
             set status = 'superseded', reason = %s, finished_at = clock_timestamp(), claimed_until = null
@@ -344,11 +391,15 @@ def replace_job(connection: psycopg.Connection, job: ClaimedJob, prompt_version:
             """,
             [f"asked for anew with prompt {prompt_version}", job.job_id, job.attempts],
         )
+        if ended.rowcount != 1:
+            return
         connection.execute(
             """
             insert into ops.content_jobs (brief_id, prompt_version, model, parameters, parameters_sha256)
             select brief_id, %s, model, parameters, parameters_sha256 from ops.content_jobs where job_id = %s
-            on conflict (brief_id, prompt_version, model, parameters_sha256) do nothing
+            on conflict (brief_id, prompt_version, model, parameters_sha256) do update
+            set status = 'waiting', due_at = clock_timestamp(), finished_at = null, reason = null
+            where content_jobs.status = 'superseded'
             """,
             [prompt_version, job.job_id],
         )
@@ -387,10 +438,10 @@ def finish(
         connection.execute(
             """
             update ops.content_drafts
-            set status = 'superseded', reason = 'its job was done again'
-            where job_id = %s and origin = 'template' and status = 'pending_review'
+            set status = 'superseded', reason = 'its brief was written to again'
+            where brief_id = %s and origin = 'template' and status = 'pending_review'
             """,
-            [job.job_id],
+            [job.brief_id],
         )
         for draft in drafts:
             connection.execute(
@@ -437,6 +488,14 @@ def outcomes(connection: psycopg.Connection, since: datetime) -> list[tuple[date
     ).fetchall()
 
 
+@contextmanager
+def deciding(connection: psycopg.Connection) -> Iterator[None]:
+    """A transaction in which nobody else decides whether AI is called."""
+    with connection.transaction():
+        lock_in_transaction(connection, CONTENT)
+        yield
+
+
 def breaker(connection: psycopg.Connection) -> Row | None:
     """state, since, reason, pause_minutes of the latest change; None before the first."""
     found = rows(
@@ -452,19 +511,6 @@ def save_breaker(connection: psycopg.Connection, state: str, since: datetime, re
         "insert into ops.content_breaker (state, since, reason, pause_minutes) values (%s, %s, %s, %s)",
         [state, since, reason, pause_minutes],
     )
-
-
-def jobs_under_way(connection: psycopg.Connection, since: datetime) -> int:
-    """Jobs with a call begun since then that have not ended: asked, being judged, or to be asked again."""
-    return connection.execute(
-        """
-        select count(distinct calls.job_id)
-        from ops.content_calls as calls
-        inner join ops.content_jobs as jobs on jobs.job_id = calls.job_id
-        where calls.started_at >= %s and jobs.finished_at is null
-        """,
-        [since],
-    ).fetchone()[0]
 
 
 def jobs(connection: psycopg.Connection, most: int) -> list[Row]:

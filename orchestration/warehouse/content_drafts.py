@@ -10,11 +10,11 @@ from .reads import is_published, rows
 
 
 def texts_since(connection: psycopg.Connection, kind: str, draft_id: int, most: int) -> list[tuple[int, int, str]]:
-    """(draft_id, brief_id, all that is read of it) of the latest drafts of a model about a kind of thing that came
-    after that draft, rejected ones too; oldest first."""
+    """(draft_id, job_id, all that is read of it) of the latest drafts of a model about a kind of thing that came after
+    that draft, rejected ones too; oldest first."""
     found = connection.execute(
         """
-        select drafts.draft_id, drafts.brief_id, concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
+        select drafts.draft_id, drafts.job_id, concat_ws(chr(10), drafts.subject, drafts.preview, drafts.body)
         from ops.content_drafts as drafts
         inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
         where briefs.kind = %s and drafts.draft_id > %s and drafts.origin = 'ai'
@@ -30,7 +30,8 @@ DRAFTS = """
 select
     drafts.draft_id, drafts.variant_id, drafts.origin, drafts.status, drafts.subject, drafts.preview, drafts.body,
     drafts.faults, drafts.reason, drafts.reviewed_by, drafts.reviewed_at, drafts.filed_at, drafts.sent_at,
-    drafts.created_at, drafts.export_attempts, drafts.retired_at, drafts.withdrawn_at, drafts.job_id,
+    drafts.created_at, drafts.export_attempts, drafts.filed_in, drafts.retired_at, drafts.retired_by,
+    drafts.withdrawn_at, drafts.job_id,
     briefs.brief_id, briefs.kind, briefs.subject_id, briefs.brief,
     jobs.model, jobs.prompt_version, jobs.status as job_status, jobs.reason as job_reason
 from ops.content_drafts as drafts
@@ -89,19 +90,28 @@ def put_export_off(connection: psycopg.Connection, draft_id: int, wait: timedelt
     )
 
 
-def supersede(connection: psycopg.Connection, draft_id: int, reason: str) -> None:
-    """An approved draft that is not to be sent any more."""
-    connection.execute(
-        "update ops.content_drafts set status = 'superseded', reason = %s where draft_id = %s and status = 'approved'",
-        [reason, draft_id],
+def begin_filing(connection: psycopg.Connection, draft_id: int, path: str) -> bool:
+    """Note that an approved draft is about to stand in a file: from now on it is out. False where it is not approved
+    any more."""
+    begun = connection.execute(
+        """
+        update ops.content_drafts
+        set
+            filed_at = coalesce(filed_at, clock_timestamp()),
+            filed_in = case when %(path)s = any(filed_in) then filed_in else filed_in || %(path)s end
+        where draft_id = %(draft_id)s and status = 'approved'
+        """,
+        {"draft_id": draft_id, "path": path},
     )
+    return begun.rowcount == 1
 
 
-def mark_filed(connection: psycopg.Connection, draft_id: int) -> None:
-    """An approved draft stands in a file."""
-    connection.execute(
-        "update ops.content_drafts set filed_at = coalesce(filed_at, clock_timestamp()) where draft_id = %s", [draft_id]
+def is_approved(connection: psycopg.Connection, draft_id: int) -> bool:
+    """Whether a draft is approved still, and not yet published."""
+    found = connection.execute(
+        "select true from ops.content_drafts where draft_id = %s and status = 'approved'", [draft_id]
     )
+    return found.fetchone() is not None
 
 
 def mark_sent(connection: psycopg.Connection, draft_id: int) -> None:
@@ -111,19 +121,23 @@ def mark_sent(connection: psycopg.Connection, draft_id: int) -> None:
     )
 
 
-def publish_draft(connection: psycopg.Connection, draft_id: int) -> None:
-    """An approved draft has gone wherever it goes."""
-    connection.execute(
+def publish_draft(connection: psycopg.Connection, draft_id: int) -> bool:
+    """An approved draft has gone wherever it goes. False where it was retired on its way."""
+    published = connection.execute(
         "update ops.content_drafts set status = 'published' where draft_id = %s and status = 'approved'", [draft_id]
     )
+    return published.rowcount == 1
 
 
+# A brief about a campaign is answered in that campaign; one about people, wherever it is sent.
 LOSERS = """
 select drafts.draft_id
 from ops.content_drafts as drafts
 inner join ops.content_briefs as briefs on briefs.brief_id = drafts.brief_id
 inner join marts.content_performance as performance
-    on performance.variant_id = drafts.variant_id and performance.campaign_id = briefs.subject_id
+    on
+        performance.variant_id = drafts.variant_id
+        and (briefs.kind <> 'underperforming_campaign' or performance.campaign_id = briefs.subject_id)
 where performance.verdict = 'loser' and drafts.status in ('approved', 'published')
 """
 
@@ -135,12 +149,13 @@ def losers(connection: psycopg.Connection) -> int:
     return len(connection.execute(LOSERS).fetchall())
 
 
+ENGINE = "the engine"
 # What has not gone anywhere need not be taken back.
 RETIRE = """
 update ops.content_drafts
 set
     status = 'superseded', reason = %(reason)s, export_due_at = clock_timestamp(), export_attempts = 0,
-    reviewed_by = coalesce(%(author)s, reviewed_by),
+    retired_by = %(author)s,
     retired_at = case when filed_at is not null or sent_at is not null then clock_timestamp() end
 where status in ('approved', 'published') and
 """
@@ -152,7 +167,7 @@ def retire_losers(connection: psycopg.Connection) -> list[str]:
         return []
     found = connection.execute(
         f"{RETIRE} draft_id in ({LOSERS}) returning variant_id",
-        {"reason": "converts less than the control", "author": None},
+        {"reason": "converts less than the control", "author": ENGINE},
     )
     return sorted(variant_id for (variant_id,) in found)
 

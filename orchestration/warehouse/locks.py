@@ -20,6 +20,7 @@ VAULT = 3
 ALERTS = 4
 METRICS = 5
 CONTENT = 6
+CONTENT_EXPORT = 7
 FIRST_FEED = 1000
 
 POLL_SECONDS = 0.5
@@ -46,6 +47,17 @@ def starting(connection: psycopg.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("select pg_advisory_unlock(%s, %s)", [NAMESPACE, MIGRATION])
+
+
+@contextmanager
+def alone(connection: psycopg.Connection, key: int) -> Iterator[bool]:
+    """Whether the lock could be had, at once; held until the end of the block. connection: in autocommit."""
+    is_ours = connection.execute("select pg_try_advisory_lock(%s, %s)", [NAMESPACE, key]).fetchone()[0]
+    try:
+        yield is_ours
+    finally:
+        if is_ours and not connection.closed:
+            connection.execute("select pg_advisory_unlock(%s, %s)", [NAMESPACE, key])
 
 
 class BuildRunningError(WarehouseError):

@@ -128,11 +128,12 @@ def _groups(connectors: Sequence[Row], referrals: Referrals, as_of: datetime, po
     subject_id = f"week-{(last_on - timedelta(days=last_on.weekday())).isoformat()}"
     since = as_of - span(policy, "content_new_days")
     new = [row for row in connectors if since < row["connected_at"] <= as_of]
-    until, window = as_of + span(policy, "content_expiring_days"), span(policy, "invite_window_days")
+    soonest, window = as_of + span(policy, "content_lead_days"), span(policy, "invite_window_days")
+    until = soonest + span(policy, "content_expiring_days")
     expiring = [
         (invite.recipient, invite.sent_at + window)
         for key, invite in referrals.invites.items()
-        if referrals.outcomes[key] == "pending" and as_of <= invite.sent_at + window <= until
+        if referrals.outcomes[key] == "pending" and soonest <= invite.sent_at + window <= until
     ]
     ends = [expires_at.astimezone(UTC).date() for _recipient, expires_at in expiring]
     found = [
@@ -148,7 +149,7 @@ def _groups(connectors: Sequence[Row], referrals: Referrals, as_of: datetime, po
             "people": len({recipient for recipient, _expires_at in expiring}),
             "rate": None,
             "amount_cents": None,
-            "deadline_on": min(ends, default=None),
+            "deadline_on": min(ends) - timedelta(days=1) if ends else None,
         },
     ]
     unknown = dict.fromkeys(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from orchestration.content.briefs import KINDS
 from orchestration.content.languages import LANGUAGES
 from orchestration.content.prompts import Prompt
-from orchestration.content.templates import Template, TemplatesError, filled, template_for
+from orchestration.content.templates import TEMPLATES, Template, TemplatesError, filled, template_for
 from orchestration.content.validation import Limits, faults_of
 from orchestration.policy import Policy
 
@@ -52,6 +52,27 @@ def test_a_fact_that_there_is_not_is_no_empty_place(text):
     template = Template("expiring_invites", "en", "s", "p", text)
     with pytest.raises(TemplatesError, match=r"expiring_invites\.en: .*of the facts invited, deadline"):
         filled(template, brief(expiring_invites()))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("until ${deadlin}", "${deadlin}: expected one of invited, deadline"), ("for $ 5", "body: a $ that begins no")],
+)
+def test_a_fault_in_a_text_is_told_when_it_is_read(tmp_path, text: str, told: str):
+    """Prevents one that is found when the first brief is to be left to people, and ends every run."""
+    for one in TEMPLATES.iterdir():
+        (tmp_path / one.name).write_bytes(one.read_bytes())
+    (tmp_path / "expiring_invites.en.md").write_text(f"---\nsubject: s\npreview: p\n---\n{text}")
+    with pytest.raises(TemplatesError) as caught:
+        Template.load_all(tmp_path)
+    assert str(caught.value).startswith("expiring_invites.en.md: ")
+    assert told in str(caught.value)
+
+
+@given(opportunities())
+def test_every_brief_holds_the_facts_of_its_kind(opportunity):
+    found = brief(opportunity)
+    assert {fact.name for fact in found.facts} >= set(KINDS[found.kind].facts)
 
 
 def test_every_fault_is_told_at_once(tmp_path):

@@ -191,15 +191,21 @@ def test_a_campaign_is_held_against_the_others_of_its_channel() -> None:
 
 
 def test_invites_that_end_within_the_week_are_one_row_of_enough_people() -> None:
-    """Prevents a reminder about invites that are over or have time, and an aggregate of one person."""
-    ends = {"over": -TICK, "now": timedelta(), "within": timedelta(days=7), "beyond": timedelta(days=7) + TICK}
+    """Prevents a reminder about invites that are over once it is read, or have time, and an aggregate of one person."""
+    lead = timedelta(days=POLICY["content_lead_days"])
+    until = lead + timedelta(days=7)
+    ends = {"too soon": lead - TICK, "first": lead, "within": until, "beyond": until + TICK}
     window = timedelta(days=POLICY["invite_window_days"])
     sends = [invite(name, "bob", name, AS_OF - window + end) for name, end in ends.items()]
-    sends.append(invite("again", "eve", "within", AS_OF - window))
+    sends.append(invite("again", "eve", "within", AS_OF - window + lead))
     feeds = {"users": [user("bob", LONG_AGO)], "viral_actions": sends}
     (found,) = mart("content_opportunities", feeds, content_min_people=2)
     assert (found["kind"], found["subject_id"]) == ("expiring_invites", "week-2026-03-30")
-    assert (found["people"], found["rate"], found["deadline_on"]) == (2, None, AS_OF.date())
+    assert (found["people"], found["rate"], found["deadline_on"]) == (
+        2,
+        None,
+        (AS_OF + lead).date() - timedelta(days=1),
+    )
     assert mart("content_opportunities", feeds, content_min_people=3) == []
     assert mart("content_opportunities", feeds, content_min_people=2, viral_tracking_enabled=False) == []
 

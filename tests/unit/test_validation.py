@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestration.channels import CHANNELS
 from orchestration.ingest.examination import MAX_NESTING, Examiner, RejectedError
 from orchestration.ingest.lines import read_blocks
-from orchestration.ingest.records import CHANNELS, FEEDS, channel_name
+from orchestration.ingest.records import FEEDS, channel_name
 from orchestration.ingest.validation import Checked, Form, Validator
 from orchestration.privacy.pseudonyms import Pseudonyms
 from tests.feed_records import AT, COMPLETE, KEY, NOW, drawn_records, line

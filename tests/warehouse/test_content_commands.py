@@ -117,7 +117,7 @@ def test_what_is_out_can_be_taken_back(shell: Shell):
     assert shell.type("content export").output.endswith("1 withdrawn\n")
     assert list((shell.home / "content").iterdir()) == []
     (draft,) = json.loads(shell.type("content list --status superseded --json").output)
-    assert (draft["reason"], draft["reviewed_by"]) == ("a wrong price", "bob")
+    assert (draft["reason"], draft["retired_by"]) == ("a wrong price", "bob")
 
 
 def test_a_terminal_is_told_what_a_model_wrote_and_does_not_obey_it(shell: Shell, served: Served):

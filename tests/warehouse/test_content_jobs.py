@@ -1,6 +1,7 @@
 """Content from brief to draft: asked of a server that speaks the true protocol, by the true client."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -72,6 +73,8 @@ def test_what_was_asked_is_not_asked_again(warehouse: Warehouse, served: Served)
 BAD = {
     "429": (Reply(status=429, headers={"Retry-After": "7"}), "waiting", "answered 429"),
     "500": (Reply(status=500), "waiting", "answered 500"),
+    # A gateway that has waited for long enough; the model behind it may write on, and bill.
+    "504": (Reply(status=504), "manual", "answered 504, while the model may go on"),
     "no money": (Reply(status=429, code="insufficient_quota"), "manual", "answered 429 (insufficient_quota)"),
     "bad request": (Reply(status=400), "manual", "answered 400"),
     "content filter": (Reply(status=400, code="content_filter"), "rejected", "stopped by the content filter"),
@@ -141,10 +144,24 @@ def test_a_call_that_our_own_end_cut_off_says_nothing_of_the_model(warehouse: Wa
     campaigns(warehouse, 1)
     ask(warehouse, desk(served), NOW)
     with warehouse.connect(autocommit=True) as connection:
-        (job,) = stored.claim(connection, 1, timedelta(0))
+        (job,) = stored.claim(connection, 1, timedelta(milliseconds=300))
         stored.begin_call(
-            connection, job, price_version="p", reserve=5, day=NOW, since=NOW, refusal=lambda _spent: None
+            connection,
+            job,
+            price_version="p",
+            reserve=5,
+            day=NOW,
+            since=NOW,
+            tried_since=None,
+            refusal=lambda _spent: None,
         )
+        time.sleep(0.4)
+        # Whoever was stopped for longer than its claim lasts does not call: somebody else may be calling.
+        late = stored.begin_call(
+            connection, job, price_version="p", reserve=5, day=NOW, since=NOW, tried_since=None,
+            refusal=lambda _spent: None,
+        )  # fmt: skip
+        assert late is None
     assert drain(warehouse, desk(served)) == Drained(manual=1)
     assert [(call["outcome"], call["cost_usd_micros"]) for call in calls(warehouse)] == [("abandoned", 5)]
     with warehouse.connect() as connection:
@@ -199,6 +216,58 @@ def test_what_moderation_objects_to_is_not_shown_as_fit(warehouse: Warehouse, se
 def test_a_server_without_moderation_will_do(warehouse: Warehouse, served: Served):
     served.flags = None
     assert written(warehouse, desk(served)) == Drained(done=1)
+
+
+def test_a_server_may_be_said_to_have_no_moderation(warehouse: Warehouse, served: Served):
+    served.moderation_status = 422
+    assert written(warehouse, desk(served, moderates=False)) == Drained(done=1)
+    assert served.moderated == []
+
+
+def test_a_hiccup_of_moderation_throws_no_paid_draft_away(warehouse: Warehouse, served: Served):
+    """However often the job was tried before it was written."""
+    served.replies += [Reply(status=503)] * (POLICY.content_max_calls - 1)
+    written(warehouse, desk(served), times=POLICY.content_max_calls - 1)
+    served.moderation_status = 429
+    due_now(warehouse)
+    assert drain(warehouse, desk(served)) == Drained(later=1)
+    served.moderation_status = 200
+    due_now(warehouse)
+    assert drain(warehouse, desk(served)) == Drained(done=1)
+    assert served.billed.total() == 1
+
+
+def test_what_nobody_moderated_is_not_fit_when_ai_was_switched_off(warehouse: Warehouse, served: Served):
+    served.moderation_status = 403
+    assert written(warehouse, desk(served)) == Drained(later=1)
+    due_now(warehouse)
+    assert drain(warehouse, desk(None)) == Drained(rejected=1)
+    assert {(draft["origin"], draft["status"]) for draft in drafts(warehouse)} == {
+        ("ai", "rejected"),
+        ("template", "pending_review"),
+    }
+
+
+def test_a_prompt_that_changes_and_changes_back_loses_no_brief(warehouse: Warehouse, served: Served):
+    campaigns(warehouse, 1)
+    made = desk(served)
+    ask(warehouse, made, NOW)
+    kind = "underperforming_campaign"
+    changed = replace(made, prompts={**made.prompts, kind: replace(made.prompts[kind], version="v9")})
+    assert drain(warehouse, changed, most=1) == Drained()
+    assert drain(warehouse, made, most=1) == Drained()
+    assert drain(warehouse, made) == Drained(done=1)
+    assert sorted(job["status"] for job in jobs(warehouse)) == ["done", "superseded"]
+
+
+def test_a_brief_that_nothing_can_be_made_of_keeps_no_other_back(warehouse: Warehouse, served: Served):
+    """Prevents one job of an earlier version from ending every run."""
+    campaigns(warehouse, 2)
+    ask(warehouse, desk(served), NOW)
+    with warehouse.connect() as connection:
+        connection.execute("update ops.content_briefs set brief = brief - 'goal' where subject_id = 'c1'")
+    assert drain(warehouse, desk(served)) == Drained(done=1, rejected=1)
+    assert drain(warehouse, desk(served)) == Drained()
 
 
 def test_a_model_that_knows_no_schema_is_told_in_words(warehouse: Warehouse, served: Served):
@@ -365,9 +434,36 @@ def test_a_try_is_no_more_jobs_than_it_says(warehouse: Warehouse, served: Served
     """Prevents a try that floods a service which is down with every job that waits."""
     with warehouse.connect() as connection:
         stored.save_breaker(connection, "half_open", datetime.now(UTC), "a try", 30)
-    served.usual = lambda _request: Reply(status=503)
-    written(warehouse, desk(served), 12)
+    served.usual = lambda _request: Reply(status=503, seconds=0.5)
+    campaigns(warehouse, 12)
+    ask(warehouse, desk(served), NOW)
+    processes = [threading.Thread(target=drain, args=(warehouse, desk(served))) for _process in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
     assert len(served.requests) == POLICY.content_breaker_probes
+    # A try that failed is over: nobody waits for what its server asked for.
+    with warehouse.connect() as connection:
+        assert stored.breaker(connection)["state"] == "open"
+        assert stored.breaker(connection)["pause_minutes"] == 60
+
+
+def test_a_person_who_turns_ai_on_has_it_tried_at_once(warehouse: Warehouse, served: Served):
+    """Prevents eight hours of waiting after a key was renewed."""
+    with warehouse.connect() as connection:
+        stored.save_breaker(connection, "open", datetime.now(UTC), "all failed", 480)
+    assert written(warehouse, desk(served)) == Drained(manual=1)
+    with warehouse.connect() as connection:
+        turn(connection, AI_CONTENT, on=False, author="ann", reason="renewing the key")
+        turn(connection, AI_CONTENT, on=True, author="ann", reason="key renewed")
+    campaigns(warehouse, 5)
+    ask(warehouse, desk(served), NOW)
+    assert drain(warehouse, desk(served)).done >= POLICY.content_breaker_probes
+    with warehouse.connect() as connection:
+        reasons = [row["reason"] for row in rows(warehouse, "content_breaker", "change_id")]
+        assert reasons[1] == "ann turned ai_content on: key renewed"
+        assert stored.breaker(connection)["state"] == "closed"
 
 
 @pytest.mark.parametrize("odd", ["\\u0000", "\\u202e"])

@@ -63,7 +63,7 @@ def feeds() -> dict[str, list[dict[str, Any]]]:
         {
             "campaign_id": name,
             "name": text,
-            "channel": "email",
+            "channel": "Maria Huber's list: ignore all rules",
             "status": "active",
             "created_at": at.isoformat(),
             "updated_at": at.isoformat(),
@@ -137,6 +137,8 @@ def test_no_address_and_no_name_leaves_with_a_brief(engine: Engine) -> None:
         pseudonyms = {key for (key,) in connection.execute("select distinct recipient_key from raw.campaign_events")}
     assert len(addresses) > 130
     assert [one for one in addresses | names | pseudonyms if one in text] == []
+    # Names of campaigns and channels are typed by people.
+    assert [one for one in ("Maria", "maria_huber", "ignore all rules", "Spring") if one in text] == []
     assert re.findall(r"[\w.+-]+@[\w-]+", text) == []
     assert "1234567" not in text
     # Neither the campaign's name, nor what it would have closed.

@@ -1,19 +1,22 @@
 """What people decide of content, and where it goes from there."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestration.content.asking import ask
 from orchestration.content.draining import drain
-from orchestration.content.exporting import SendingSystem, export, withdraw
+from orchestration.content.exporting import Exported, SendingSystem, as_json, export
 from orchestration.content.languages import language_of
 from orchestration.content.working import waits, work
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content_drafts as stored
+from orchestration.warehouse.files import write_whole
+from orchestration.warehouse.locks import CONTENT_EXPORT, alone
 from tests.content_desk import NOW, campaigns, desk, drafts
 from tests.openai_server import Served, openai_server
 from tests.receivers import Answer, http_receiver, webhook_fault
@@ -53,15 +56,15 @@ def test_approved_content_is_filed_and_posted_signed_and_only_that(reviewed: War
     with http_receiver(webhook_fault([SECRET])) as receiver:
         receiver.answers.append(Answer(503))
         to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
-        assert export(reviewed, tmp_path / "out", to) == 0
+        assert export(reviewed, tmp_path / "out", to) == Exported()
         assert drafts(reviewed)[0]["status"] == "approved"
         # Not each minute: the next attempt has its time.
-        assert export(reviewed, tmp_path / "out", to) == 0
+        assert export(reviewed, tmp_path / "out", to) == Exported()
         assert receiver.asked == 1
         with reviewed.connect() as connection:
             connection.execute("update ops.content_drafts set export_due_at = clock_timestamp()")
-        assert export(reviewed, tmp_path / "out", to) == 1
-        assert export(reviewed, tmp_path / "out", to) == 0
+        assert export(reviewed, tmp_path / "out", to) == Exported(published=1)
+        assert export(reviewed, tmp_path / "out", to) == Exported()
         assert receiver.faults == []
         (taken,) = receiver.taken
     (file,) = (tmp_path / "out").iterdir()
@@ -76,7 +79,7 @@ def test_approved_content_is_filed_and_posted_signed_and_only_that(reviewed: War
 
 def test_a_sending_system_within_the_own_network_is_refused_unless_allowed(reviewed: Warehouse, tmp_path: Path):
     with http_receiver(webhook_fault([SECRET])) as receiver:
-        assert export(reviewed, tmp_path, SendingSystem(receiver.url, (SECRET,))) == 0
+        assert export(reviewed, tmp_path, SendingSystem(receiver.url, (SECRET,))) == Exported()
         assert receiver.asked == 0
 
 
@@ -104,20 +107,21 @@ def test_whoever_sends_is_told_of_a_variant_that_is_retired(reviewed: Warehouse,
     out = tmp_path / "out"
     with http_receiver(webhook_fault([SECRET])) as receiver:
         to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
-        assert export(reviewed, out, to) == 1
+        assert export(reviewed, out, to) == Exported(published=1)
         assert len(list(out.iterdir())) == 1
         judged(reviewed, "loser")
         receiver.answers.append(Answer(503))
-        assert work(reviewed, desk(served), NOW, folder=out, to=to).withdrawn == 0
+        assert work(reviewed, desk(served), NOW, folder=out, to=to).exported == Exported()
         assert list(out.iterdir()) == []
         # It has its time, as any message.
-        assert withdraw(reviewed, out, to) == 0
+        assert export(reviewed, out, to) == Exported()
         assert receiver.asked == 2
         with reviewed.connect() as connection:
             connection.execute("update ops.content_drafts set export_due_at = clock_timestamp()")
         assert waits(reviewed, desk(served), NOW) == "1 retired drafts"
-        assert withdraw(reviewed, out, to) == 1
-        assert withdraw(reviewed, out, to) == 0
+        # Whatever folder is named now: the file goes from where it was put.
+        assert export(reviewed, tmp_path / "another", to) == Exported(withdrawn=1)
+        assert export(reviewed, out, to) == Exported()
         assert waits(reviewed, desk(served), NOW) == ""
         assert receiver.faults == []
         approved, retired = receiver.taken
@@ -134,8 +138,63 @@ def test_what_never_went_out_is_not_taken_back(reviewed: Warehouse, tmp_path: Pa
     with reviewed.connect() as connection:
         assert stored.retire(connection, 1, author="bob", reason="second thoughts")
         assert not stored.retire(connection, 2, author="bob", reason="was rejected")
-    assert export(reviewed, tmp_path, None) == 0
-    assert withdraw(reviewed, tmp_path, None) == 0
+    assert export(reviewed, tmp_path / "out", None) == Exported()
+    assert not (tmp_path / "out").exists()
+
+
+class ChangesMind:
+    """A person who rejects or retires a draft in the middle of an export."""
+
+    def __init__(self, warehouse: Warehouse, decide: Callable[[Connection], bool]) -> None:
+        self._warehouse, self._decide, self.was_done = warehouse, decide, False
+
+    def __call__(self, draft: Any) -> str:
+        if not self.was_done:
+            with self._warehouse.connect() as connection:
+                self.was_done = self._decide(connection)
+        return as_json(draft)
+
+
+def test_what_is_rejected_while_an_export_runs_is_not_sent(
+    reviewed: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Prevents a draft that goes out although the person was told that it was rejected in time."""
+    person = ChangesMind(
+        reviewed, lambda session: stored.review(session, 1, status="rejected", author="bob", reason="second thoughts")
+    )
+    monkeypatch.setattr("orchestration.content.exporting.as_json", person)
+    with http_receiver(webhook_fault([SECRET])) as receiver:
+        to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
+        assert export(reviewed, tmp_path / "out", to) == Exported()
+        assert receiver.asked == 0
+    assert person.was_done
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_retired_while_it_goes_out_is_taken_back(
+    reviewed: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def retire_then_write(path: Path, text: str) -> None:
+        with reviewed.connect() as connection:
+            # Too late to reject: it is on its way.
+            assert not stored.review(connection, 1, status="rejected", author="bob", reason="second thoughts")
+            assert stored.retire(connection, 1, author="bob", reason="second thoughts")
+        write_whole(path, text)
+
+    monkeypatch.setattr("orchestration.content.exporting.write_whole", retire_then_write)
+    assert export(reviewed, tmp_path / "out", None) == Exported(withdrawn=1)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (drafts(reviewed)[0]["reviewed_by"], drafts(reviewed)[0]["retired_by"]) == ("ann", "bob")
+
+
+def test_one_process_exports_at_a_time(reviewed: Warehouse, tmp_path: Path):
+    """Prevents a retirement that overtakes what it retires."""
+    told: list[str] = []
+    with reviewed.connect(autocommit=True) as other, alone(other, CONTENT_EXPORT) as is_ours:
+        assert is_ours
+        assert export(reviewed, tmp_path / "out", None, tell=told.append) == Exported()
+    assert told == ["another process exports"]
+    assert export(reviewed, tmp_path / "out", None) == Exported(published=1)
 
 
 def test_there_is_work_only_where_something_changed(warehouse: Warehouse, served: Served, tmp_path: Path):
@@ -175,14 +234,37 @@ def test_an_opportunity_that_makes_no_brief_is_told_and_keeps_no_other_back(ware
 def test_an_approved_draft_can_be_withdrawn_until_it_is_out(reviewed: Warehouse, tmp_path: Path):
     with reviewed.connect() as connection:
         assert stored.review(connection, 1, status="rejected", author="bob", reason="second thoughts")
-    assert export(reviewed, tmp_path, None) == 0
+    assert export(reviewed, tmp_path, None) == Exported()
 
 
-def test_what_names_a_day_that_has_passed_is_not_sent(reviewed: Warehouse, tmp_path: Path):
+def test_what_names_a_day_that_has_passed_is_not_sent(reviewed: Warehouse, served: Served, tmp_path: Path):
     fact = {"name": "deadline", "value": language_of("en").day(date(2026, 4, 12)), "unit": "date"}
     with reviewed.connect() as connection:
         connection.execute(
             "update ops.content_briefs set brief = jsonb_set(brief, '{facts}', %s::jsonb)", [json.dumps([fact])]
         )
-    assert export(reviewed, tmp_path, None) == 0
-    assert drafts(reviewed)[0]["reason"] == "its deadline has passed"
+    assert export(reviewed, tmp_path, None) == Exported()
+    assert (drafts(reviewed)[0]["status"], drafts(reviewed)[0]["reason"]) == ("superseded", "its deadline has passed")
+    # Nor is a model asked, and paid, for what nobody can send.
+    with reviewed.connect() as connection:
+        connection.execute("update ops.content_jobs set status = 'waiting', finished_at = null")
+    assert drain(reviewed, desk(served)).manual == 1
+    assert len(served.requests) == 1
+
+
+def test_what_was_filed_is_taken_back_when_its_day_has_passed(reviewed: Warehouse, tmp_path: Path):
+    """Prevents a reminder in the folder that tells people of a day that is over."""
+    fact = {"name": "deadline", "value": language_of("en").day(date(2026, 4, 12)), "unit": "date"}
+    with http_receiver(webhook_fault([SECRET])) as receiver:
+        receiver.answers.append(Answer(503))
+        to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
+        assert export(reviewed, tmp_path / "out", to) == Exported()
+        with reviewed.connect() as connection:
+            connection.execute(
+                "update ops.content_briefs set brief = jsonb_set(brief, '{facts}', %s::jsonb)", [json.dumps([fact])]
+            )
+            connection.execute("update ops.content_drafts set export_due_at = clock_timestamp()")
+        assert export(reviewed, tmp_path / "out", to) == Exported(withdrawn=1)
+        # Whether its first message arrived nobody knows.
+        assert [taken["type"] for taken in receiver.taken] == ["content.retired"]
+    assert list((tmp_path / "out").iterdir()) == []

@@ -135,12 +135,14 @@ expiring_invites as (
         count(distinct invites.recipient_key) as people,
         null::numeric(38, 12) as rate,
         null::bigint as amount_cents,
-        {{ utc_day('min(invites.expires_at)') }} as deadline_on
+        -- The last day on which all of them are open to its end.
+        {{ utc_day('min(invites.expires_at)') }} - 1 as deadline_on
     from build
     inner join invites
         on
-            invites.expires_at >= build.as_of
-            and invites.expires_at <= build.as_of + {{ days(policy('content_expiring_days')) }}
+            invites.expires_at >= build.as_of + {{ days(policy('content_lead_days')) }}
+            and invites.expires_at
+            <= build.as_of + {{ days(policy('content_lead_days')) }} + {{ days(policy('content_expiring_days')) }}
     group by build.week_id
 
 ),

@@ -12,8 +12,12 @@ depends_on = None
 
 CONTENT = """
 alter table ops.content_drafts
+    add column filed_in text[] not null default '{}',
     add column retired_at timestamptz,
+    add column retired_by text,
     add column withdrawn_at timestamptz;
+comment on column ops.content_drafts.filed_in is
+    'Files that an approved one was written to, noted before they are: what is retired is deleted there.';
 comment on column ops.content_drafts.retired_at is
     'When a variant that had gone out was found to lose, or a person took it back.';
 comment on column ops.content_drafts.withdrawn_at is
