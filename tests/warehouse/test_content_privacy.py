@@ -17,7 +17,8 @@ from tests.engine import Engine, policy
 from tests.openai_server import Served, openai_server
 from tests.oracles.records import conversion, mail, user
 
-AS_OF = datetime(2026, 3, 16, tzinfo=UTC)
+# Of today, or the deadline of what is written would have passed.
+AS_OF = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = timedelta(days=1)
 FEW = {"content_min_recipients": 20, "content_min_people": 3, "super_connector_threshold": 3, "viral_min_users": 1}
 
