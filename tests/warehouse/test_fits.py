@@ -62,7 +62,7 @@ def built(engine: Engine, drawn: World) -> dict[str, list[Row]]:
     return fitted(engine)
 
 
-@pytest.mark.parametrize("seed", [31, 32])
+@pytest.mark.parametrize("seed", [31, pytest.param(32, marks=pytest.mark.soak)])
 def test_effects_are_those_of_the_oracles_on_the_paths_of_the_oracle(engine: Engine, seed: int) -> None:
     """Prevents statistics that lose a step on their way, and fits of other paths than those shown."""
     drawn = answered(seed)
@@ -125,7 +125,7 @@ def test_intervals_stand_on_what_fct_attribution_gives(engine: Engine) -> None:
     assert all(row["conversions_low"] <= row["conversions_high"] and 0 <= row["rank_stability"] <= 1 for row in found)
 
 
-@pytest.mark.parametrize("seed", [34, 35])
+@pytest.mark.parametrize("seed", [34, pytest.param(35, marks=pytest.mark.soak)])
 def test_accuracy_is_what_the_definition_says(engine: Engine, seed: int) -> None:
     """Prevents an accuracy over the wrong conversions: without a touch, of no channel, outside the period."""
     drawn = answered(seed)

@@ -48,7 +48,7 @@ class History:
     resent: list[LoadReport] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module", params=SCOPES)
+@pytest.fixture(scope="module", params=[SCOPES[0], pytest.param(SCOPES[1], marks=pytest.mark.soak)])
 def history(request: pytest.FixtureRequest, session_engine: Engine) -> History:
     """Three builds and a full rebuild of all cases."""
     engine, overrides = session_engine, {"attribution_journey_scope": request.param}
