@@ -15,21 +15,23 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestration.warehouse import Connection, Warehouse
+from orchestration.warehouse import Connection, Warehouse, content_calls
 from orchestration.warehouse import content as stored
-from orchestration.warehouse.content import Call, ClaimedJob, NewDraft, Spent
+from orchestration.warehouse.content import ClaimedJob, NewDraft
+from orchestration.warehouse.content_calls import Call, Spent
 from orchestration.warehouse.metric_samples import add_samples
-from orchestration.warehouse.switches import AI_CONTENT, Switch, switches, turn
+from orchestration.warehouse.switches import AI_CONTENT, switches
 from orchestration.webhooks import wait_before
 
 from .asking import APPLICATION
-from .breaker import NEVER_OPENED, Breaker, Outcome, Rules, State, may_call, next_state
+from .breaker import NEVER_OPENED, Breaker, Rules, State, may_call
 from .briefs import Brief
 from .costs import Budget, Price
 from .desk import Desk
 from .drafts import Draft, Variant
 from .earlier import EarlierTexts
 from .prompts import Prompt
+from .resting import breaker_now
 from .templates import TemplatesError, filled, template_for
 from .validation import Limits, faults_of
 from .writer import Answer, Moderation, longest
@@ -43,8 +45,6 @@ BEING_TRIED = "AI is being tried"
 # Times the first wait that a wait may be.
 LONGEST_TIMES = 2**12
 SAMPLES_AT_ONCE = 100
-# Who turned the switch off decides who turns it on: what an alert did, a try that succeeds undoes.
-BREAKER_AUTHOR = "breaker of content"
 
 
 @dataclass
@@ -136,40 +136,6 @@ class _Round:
             return f"AI is given a rest: {self.breaker.reason}"
         return None
 
-    def look_at_breaker(self) -> None:
-        """See where the breaker is now, its change stored. One looks at a time: else two would begin a try."""
-        rules = Rules.of(self.desk.policy)
-        with stored.deciding(self.connection):
-            now = datetime.now(UTC)
-            turned = switches(self.connection).get(AI_CONTENT)
-            is_off_by_alert = turned is not None and turned.is_off_by_alert
-            breaker = self._held(rules)
-            if is_off_by_alert and breaker.state is State.CLOSED:
-                # On the same numbers it opens the breaker, too: else nothing would ever try.
-                breaker = Breaker(State.OPEN, turned.changed_at, turned.reason, rules.pause_minutes)
-            since = breaker.since
-            if breaker.state is State.CLOSED:
-                since = now - timedelta(minutes=rules.window_minutes)
-            found = [Outcome(at, is_validated) for at, is_validated in stored.outcomes(self.connection, since)]
-            after = next_state(breaker, found, now, rules)
-            if after.state is State.OPEN and _was_turned_on(turned, since=after.since):
-                reason = f"{turned.author} turned {AI_CONTENT} on: {turned.reason}"
-                after = Breaker(State.HALF_OPEN, now, reason, after.pause_minutes, rules.probes)
-            if after.state is not breaker.state:
-                stored.save_breaker(self.connection, after.state, after.since, after.reason, after.pause_minutes)
-                self.tell(f"breaker {after.state}: {after.reason}")
-                if after.state is State.CLOSED and is_off_by_alert:
-                    turn(self.connection, AI_CONTENT, on=True, author=BREAKER_AUTHOR, reason=after.reason)
-        self.breaker = after
-
-    def _held(self, rules: Rules) -> Breaker:
-        held = stored.breaker(self.connection)
-        if held is None:
-            return NEVER_OPENED
-        state = State(held["state"])
-        left = rules.probes if state is State.HALF_OPEN else 0
-        return Breaker(state, held["since"], held["reason"], held["pause_minutes"], left)
-
     def _ask(self, job: ClaimedJob) -> None:
         policy, price = self.desk.policy, self._price(job)
         messages = self.desk.prompts[job.kind].messages(Brief.model_validate(job.brief))
@@ -186,7 +152,7 @@ class _Round:
                 spent_today=spent.day, spent_campaign=spent.subject, most=reserve, daily=daily, campaign=subject
             )
 
-        begun = stored.begin_call(
+        begun = content_calls.begin_call(
             self.connection,
             job,
             price_version=price.version,
@@ -224,7 +190,7 @@ class _Round:
             return
         answer: Answer = future.result()
         self.model_ms[job.job_id] = answer.model_ms
-        is_ours = stored.end_call(self.connection, job, self._call(job, answer))
+        is_ours = content_calls.end_call(self.connection, job, self._call(job, answer))
         # Not before: what was not stored is rescued.
         del self.begun[future]
         if not is_ours:
@@ -256,7 +222,7 @@ class _Round:
         with warehouse.connect(APPLICATION, autocommit=True) as connection:
             for future, job in asked.items():
                 if future.exception() is None:
-                    stored.end_call(connection, job, self._call(job, future.result()))
+                    content_calls.end_call(connection, job, self._call(job, future.result()))
 
     def _call(self, job: ClaimedJob, answer: Answer) -> Call:
         if answer.outcome == "failed":
@@ -385,11 +351,6 @@ class _Round:
         self.tell(f"job {job.job_id} ({job.kind} {job.subject_id}): again in {wait_for.total_seconds():.0f} s: {why}")
 
 
-def _was_turned_on(turned: Switch | None, *, since: datetime) -> bool:
-    """Whether a person asked for AI after it was given a rest."""
-    return turned is not None and turned.is_on and turned.author != BREAKER_AUTHOR and turned.changed_at > since
-
-
 def _variant_id(origin: str, job: ClaimedJob, number: int) -> str:
     """One of no other installation, nor of this one before a backup was restored."""
     return f"{origin}-{job.job_id}-{number}-{token_hex(4)}"
@@ -399,7 +360,7 @@ def drain(
     warehouse: Warehouse, desk: Desk, *, most: int | None = None, tell: Callable[[str], None] = lambda _line: None
 ) -> Drained:
     """Work until no job is due, or `most` were taken. Several processes may do so at once."""
-    concurrency = desk.policy.content_concurrency
+    concurrency, rules = desk.policy.content_concurrency, Rules.of(desk.policy)
     lease = timedelta(seconds=2 * desk.policy.content_call_seconds) + LEASE_MARGIN
     taken = 0
     with warehouse.connect(APPLICATION, autocommit=True) as connection, ThreadPoolExecutor(concurrency) as pool:
@@ -414,7 +375,7 @@ def drain(
                 taken += len(jobs)
                 if jobs:
                     # Before the switch is read, since a try that succeeded turns it on.
-                    at_work.look_at_breaker()
+                    at_work.breaker = breaker_now(connection, rules, tell)
                 for job in jobs:
                     at_work.guarded(job, partial(at_work.take, job))
                 if at_work.begun:
@@ -426,7 +387,7 @@ def drain(
                 elif not jobs:
                     at_work.store_samples()
                     # What failed last has its say, though no job asks any more.
-                    at_work.look_at_breaker()
+                    breaker_now(connection, rules, tell)
                     return at_work.drained
         except BaseException:
             at_work.rescue(warehouse)

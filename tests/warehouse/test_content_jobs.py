@@ -13,7 +13,7 @@ import pytest
 from orchestration.content.asking import ask, ask_again
 from orchestration.content.desk import Desk
 from orchestration.content.draining import Drained, drain
-from orchestration.warehouse import DatabaseError, Warehouse
+from orchestration.warehouse import DatabaseError, Warehouse, content_calls
 from orchestration.warehouse import content as stored
 from orchestration.warehouse.switches import AI_CONTENT, is_on, turn
 from tests.content_desk import NOW, POLICY, calls, campaigns, desk, drafts, due_now, jobs, rows
@@ -145,7 +145,7 @@ def test_a_call_that_our_own_end_cut_off_says_nothing_of_the_model(warehouse: Wa
     ask(warehouse, desk(served), NOW)
     with warehouse.connect(autocommit=True) as connection:
         (job,) = stored.claim(connection, 1, timedelta(milliseconds=300))
-        stored.begin_call(
+        content_calls.begin_call(
             connection,
             job,
             price_version="p",
@@ -157,7 +157,7 @@ def test_a_call_that_our_own_end_cut_off_says_nothing_of_the_model(warehouse: Wa
         )
         time.sleep(0.4)
         # Whoever was stopped for longer than its claim lasts does not call: somebody else may be calling.
-        late = stored.begin_call(
+        late = content_calls.begin_call(
             connection, job, price_version="p", reserve=5, day=NOW, since=NOW, tried_since=None,
             refusal=lambda _spent: None,
         )  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_call_that_our_own_end_cut_off_says_nothing_of_the_model(warehouse: Wa
     assert drain(warehouse, desk(served)) == Drained(manual=1)
     assert [(call["outcome"], call["cost_usd_micros"]) for call in calls(warehouse)] == [("abandoned", 5)]
     with warehouse.connect() as connection:
-        assert stored.outcomes(connection, NOW) == []
+        assert content_calls.outcomes(connection, NOW) == []
     assert served.requests == []
 
 
@@ -205,6 +205,17 @@ def test_a_draft_that_is_not_fit_keeps_its_reasons_and_people_get_a_template(
     assert first["status"] == second["status"] == "rejected"
     assert (template["origin"], template["status"]) == ("template", "pending_review")
     assert served.moderated == []
+
+
+def test_a_brief_that_is_written_to_anew_gets_other_words(warehouse: Warehouse, served: Served):
+    """Prevents a second opinion that is the first one once more."""
+    text = served.draft({"variants": 2, "required_placeholders": ["action_url", "unsubscribe_url"]})
+    served.replies += [Reply(content=text), Reply(content=text)]
+    assert written(warehouse, desk(served)) == Drained(done=1)
+    other = desk(served, model="gpt-4o")
+    assert ask_again(warehouse, other, 1) is not None
+    assert drain(warehouse, other) == Drained(rejected=1)
+    assert {fault["code"] for draft in drafts(warehouse)[2:] for fault in draft["faults"]} == {"near_copy"}
 
 
 def test_what_moderation_objects_to_is_not_shown_as_fit(warehouse: Warehouse, served: Served):
@@ -344,7 +355,7 @@ def test_ai_that_fails_is_given_a_rest_tried_again_and_trusted_again(warehouse: 
     asked = len(served.requests)
     assert asked < 26
     with warehouse.connect() as connection:
-        assert stored.breaker(connection)["state"] == "open"
+        assert content_calls.breaker(connection)["state"] == "open"
         # As the alert does, which the same numbers set going.
         turn(connection, AI_CONTENT, on=False, author="alert ai_generation_failure", reason="incident 1")
         connection.execute("update ops.switch_changes set changed_at = changed_at - interval '31 minutes'")
@@ -410,7 +421,7 @@ def test_a_burst_of_failures_opens_the_breaker_though_no_job_asks_after_it(wareh
     wide = POLICY.model_copy(update={"content_concurrency": 20})
     assert written(warehouse, desk(served, wide), 20) == Drained(rejected=20)
     with warehouse.connect() as connection:
-        assert stored.breaker(connection)["state"] == "open"
+        assert content_calls.breaker(connection)["state"] == "open"
 
 
 def test_what_an_alert_turned_off_is_tried_again_though_the_breaker_never_opened(warehouse: Warehouse, served: Served):
@@ -433,7 +444,7 @@ def test_what_an_alert_turned_off_is_tried_again_though_the_breaker_never_opened
 def test_a_try_is_no_more_jobs_than_it_says(warehouse: Warehouse, served: Served):
     """Prevents a try that floods a service which is down with every job that waits."""
     with warehouse.connect() as connection:
-        stored.save_breaker(connection, "half_open", datetime.now(UTC), "a try", 30)
+        content_calls.save_breaker(connection, "half_open", datetime.now(UTC), "a try", 30)
     served.usual = lambda _request: Reply(status=503, seconds=0.5)
     campaigns(warehouse, 12)
     ask(warehouse, desk(served), NOW)
@@ -445,14 +456,14 @@ def test_a_try_is_no_more_jobs_than_it_says(warehouse: Warehouse, served: Served
     assert len(served.requests) == POLICY.content_breaker_probes
     # A try that failed is over: nobody waits for what its server asked for.
     with warehouse.connect() as connection:
-        assert stored.breaker(connection)["state"] == "open"
-        assert stored.breaker(connection)["pause_minutes"] == 60
+        assert content_calls.breaker(connection)["state"] == "open"
+        assert content_calls.breaker(connection)["pause_minutes"] == 60
 
 
 def test_a_person_who_turns_ai_on_has_it_tried_at_once(warehouse: Warehouse, served: Served):
     """Prevents eight hours of waiting after a key was renewed."""
     with warehouse.connect() as connection:
-        stored.save_breaker(connection, "open", datetime.now(UTC), "all failed", 480)
+        content_calls.save_breaker(connection, "open", datetime.now(UTC), "all failed", 480)
     assert written(warehouse, desk(served)) == Drained(manual=1)
     with warehouse.connect() as connection:
         turn(connection, AI_CONTENT, on=False, author="ann", reason="renewing the key")
@@ -463,7 +474,7 @@ def test_a_person_who_turns_ai_on_has_it_tried_at_once(warehouse: Warehouse, ser
     with warehouse.connect() as connection:
         reasons = [row["reason"] for row in rows(warehouse, "content_breaker", "change_id")]
         assert reasons[1] == "ann turned ai_content on: key renewed"
-        assert stored.breaker(connection)["state"] == "closed"
+        assert content_calls.breaker(connection)["state"] == "closed"
 
 
 @pytest.mark.parametrize("odd", ["\\u0000", "\\u202e"])
