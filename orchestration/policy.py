@@ -28,6 +28,7 @@ RETENTION_MARGIN_DAYS = 7
 RANGES = (
     ("content_min_body_words", "content_max_body_words"),
     ("content_breaker_pause_minutes", "content_breaker_longest_pause_minutes"),
+    ("error_budget_burn_short_minutes", "error_budget_burn_minutes"),
 )
 # What is healthy from a target on is critical below a floor, which cannot lie above it.
 BANDS = (
@@ -201,6 +202,7 @@ class Policy(BaseModel):
     uptime_days: Days
     error_budget_burn_minutes: Annotated[int, Field(ge=10, le=43_200)]
     error_budget_max_burn: Annotated[float, Field(gt=1, le=1000)]
+    error_budget_burn_short_minutes: Annotated[int, Field(ge=2, le=43_200)]
     failed_runs_minutes: Annotated[int, Field(ge=1, le=100_000)]
     operations_min_sample: Count
     alert_headline_max_ms: Count

@@ -149,7 +149,11 @@ where status = 'dead' and due_at > %(now)s - make_interval(hours => %(metric_max
 # Minutes, of all that have passed whole, in which the warehouse answered: one without a sample counts as down.
 ANSWERED = """
 select
-    count(*) filter (where minutes.avg = 1)::float8 / nullif(span.minutes, 0) as up, span.minutes
+    count(*) filter (where minutes.avg = 1) as up,
+    span.minutes,
+    coalesce(
+        bool_or(minutes.avg = 1 and minutes.bucket_at = date_trunc('minute', %(now)s) - interval '1 minute'), false
+    ) as is_up
 from (
     select since.at, (extract(epoch from date_trunc('minute', %(now)s) - since.at) / 60)::bigint as minutes
     from (
@@ -166,6 +170,7 @@ left join ops.metric_rollups as minutes
         and minutes.resolution = '1m'
         and minutes.bucket_at >= span.at
         and minutes.bucket_at < date_trunc('minute', %(now)s)
+where span.minutes > 0
 group by span.at, span.minutes
 """
 AI_SUCCESS = """
@@ -280,17 +285,41 @@ def _up(connection: psycopg.Connection, _given: dict[str, Any]) -> Sample:
     return {"value": 1.0}
 
 
+def _answered(connection: psycopg.Connection, given: dict[str, Any], minutes: int) -> dict[str, Any] | None:
+    """up, of so many minutes before now, those that are known of (minutes); is_up: the last one was. None: of none."""
+    return _one(connection, ANSWERED, given | {"minutes": minutes})
+
+
 def _uptime(connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
-    found = _one(connection, ANSWERED, given | {"minutes": given["uptime_days"] * 1440})
-    return None if found is None or found["up"] is None else {"value": found["up"], "size": found["minutes"]}
+    found = _answered(connection, given, given["uptime_days"] * 1440)
+    return None if found is None else {"value": found["up"] / found["minutes"], "size": found["minutes"]}
 
 
 def _burn(connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
-    """How many times faster than allowed the error budget is being spent."""
-    found = _one(connection, ANSWERED, given | {"minutes": given["error_budget_burn_minutes"]})
-    if found is None or found["up"] is None:
+    """How many times faster than allowed the error budget is being spent: over both windows.
+
+    While the engine is down nothing is said of it: that it is down is another metric.
+    """
+    long = _answered(connection, given, given["error_budget_burn_minutes"])
+    short = _answered(connection, given, given["error_budget_burn_short_minutes"])
+    if long is None or short is None:
         return None
-    return {"value": (1 - found["up"]) / (1 - given["uptime_target"]), "size": found["minutes"]}
+    if not short["is_up"]:
+        return {"label": "down in the last minute"}
+    share_down = min(1 - found["up"] / found["minutes"] for found in (long, short))
+    return {"value": share_down / (1 - given["uptime_target"]), "size": long["minutes"]}
+
+
+def _spent(connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
+    """Minutes down, over what the whole period allows, however little of it has passed."""
+    found = _answered(connection, given, given["uptime_days"] * 1440)
+    if found is None:
+        return None
+    down = found["minutes"] - found["up"]
+    # Of 1 - 0.9 nothing is to be left over.
+    allowed = round((1 - given["uptime_target"]) * given["uptime_days"] * 1440, 6)
+    label = f"{down:,} minutes down, {allowed:,g} allowed in {given['uptime_days']} days"
+    return {"value": down / allowed, "size": found["minutes"], "label": label}
 
 
 def _slowest(connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
@@ -333,6 +362,7 @@ METRICS: dict[str, Query | None] = {
     UP: _up,
     "uptime": _uptime,
     "error_budget_burn": _burn,
+    "error_budget_spent": _spent,
     "viral_coefficient_now_ms": _milliseconds("viral_headline", "select * from ops.viral_coefficient_now()"),
     "scorecard_ms": _milliseconds("scorecard", "select * from marts.scorecard"),
     "operations_p99_ms": _slowest,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from math import ceil
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,18 +31,43 @@ def _figures(given: Sequence[float | None]) -> dict:
     }
 
 
-def uptime(samples: Iterable[tuple[datetime, float | None]], now: datetime, minutes: int) -> tuple[float, int] | None:
-    """(share of minutes up, minutes counted) of those that are over. samples: when, and 1 or nothing."""
+def _was_up(samples: Iterable[tuple[datetime, float | None]], now: datetime, minutes: int) -> list[bool]:
+    """Of each of so many minutes before now that is over, and not before the first sample: whether it was up."""
     seen: dict[datetime, list[float | None]] = {}
     for at, value in samples:
         seen.setdefault(at.replace(second=0, microsecond=0), []).append(value)
-    if not seen:
-        return None
-    minute, up, counted = now.replace(second=0, microsecond=0) - timedelta(minutes=minutes), 0, 0
-    while minute < now.replace(second=0, microsecond=0):
+    minute, found = now.replace(second=0, microsecond=0) - timedelta(minutes=minutes), []
+    while seen and minute < now.replace(second=0, microsecond=0):
         if minute >= min(seen):
-            counted += 1
             said = [value for value in seen.get(minute, []) if value is not None]
-            up += bool(said) and all(value == 1 for value in said)
+            found.append(bool(said) and all(value == 1 for value in said))
         minute += timedelta(minutes=1)
-    return (up / counted, counted) if counted else None
+    return found
+
+
+def uptime(samples: Iterable[tuple[datetime, float | None]], now: datetime, minutes: int) -> tuple[float, int] | None:
+    """(share of minutes up, minutes counted) of those that are over. samples: when, and 1 or nothing."""
+    found = _was_up(samples, now, minutes)
+    return (sum(found) / len(found), len(found)) if found else None
+
+
+def burn(
+    samples: Sequence[tuple[datetime, float | None]], now: datetime, long: int, short: int, allowed: Fraction
+) -> Fraction | None:
+    """How many times the share of minutes that may be down was, in each of two windows: the lesser; None where nothing
+    is known, or the last minute itself was down. allowed: that share."""
+    shares = []
+    for minutes in (long, short):
+        found = _was_up(samples, now, minutes)
+        if not found or not found[-1]:
+            return None
+        shares.append(Fraction(found.count(False), len(found)) / allowed)
+    return min(shares)
+
+
+def spent(
+    samples: Iterable[tuple[datetime, float | None]], now: datetime, days: int, allowed: Fraction
+) -> Fraction | None:
+    """Minutes down of those of so many days, over as many as may be down in all of them."""
+    found = _was_up(samples, now, days * 24 * 60)
+    return Fraction(found.count(False)) / (allowed * days * 24 * 60) if found else None

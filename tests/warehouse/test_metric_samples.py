@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from threading import Event, Thread
 
 import pytest
@@ -18,7 +19,7 @@ from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.metric_samples import add_samples, delete_samples, newest_sample, samples
 from orchestration.warehouse.metric_sources import UP, measure
-from tests.oracles.metrics import rollups, uptime
+from tests.oracles.metrics import burn, rollups, spent, uptime
 
 POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
 START = datetime(2026, 3, 1, 23, 50, tzinfo=UTC)
@@ -117,7 +118,8 @@ MINUTES = st.lists(
 def test_uptime_counts_minutes_as_the_oracle_does(warehouse: Warehouse, drawn: list, later: int):
     given_samples = {START + timedelta(minutes=minute, seconds=second): value for minute, second, value in drawn}
     now = START + timedelta(minutes=later, seconds=30)
-    policy = POLICY.model_copy(update={"error_budget_burn_minutes": 20})
+    numbers = {"error_budget_burn_minutes": 20, "error_budget_burn_short_minutes": 5}
+    policy, allowed = POLICY.model_copy(update=numbers), Fraction("0.001")
     with warehouse.connect(autocommit=True) as connection:
         connection.execute("truncate ops.metric_samples, ops.metric_rollups")
         add_samples(
@@ -125,13 +127,13 @@ def test_uptime_counts_minutes_as_the_oracle_does(warehouse: Warehouse, drawn: l
             [{"metric": UP, "sampled_at": at, "value": value} for at, value in given_samples.items() if at <= now],
         )
         found = measure(connection, now, "uptime", policy)
-        burn = measure(connection, now, "error_budget_burn", policy)
+        fast = measure(connection, now, "error_budget_burn", policy)
+        gone = measure(connection, now, "error_budget_spent", policy)
     known = [(at, value) for at, value in given_samples.items() if at <= now]
-    expected, short = uptime(known, now, 30 * 1440), uptime(known, now, 20)
-    assert (found and (found["value"], found["size"])) == expected
-    assert (burn and burn["size"]) == (short and short[1])
-    if short is not None:
-        assert burn["value"] == pytest.approx((1 - short[0]) / 0.001)
+    assert (found and (found["value"], found["size"])) == uptime(known, now, 30 * 1440)
+    burning, down = burn(known, now, 20, 5, allowed), spent(known, now, 30, allowed)
+    assert (fast or {}).get("value") == (burning if burning is None else pytest.approx(float(burning)))
+    assert (gone or {}).get("value") == (down if down is None else pytest.approx(float(down)))
 
 
 def test_the_slowest_operation_is_told_by_its_99th_percentile_of_a_day(warehouse: Warehouse):

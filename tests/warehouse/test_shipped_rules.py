@@ -23,6 +23,7 @@ WELL: dict[str, dict[str, Any]] = {
     "engine_up": {"value": 1.0},
     "uptime": {"value": 1.0, "size": 43_200},
     "error_budget_burn": {"value": 0.0, "size": 360},
+    "error_budget_spent": {"value": 0.1, "size": 43_200},
     "operations_p99_ms": {"value": 20.0, "size": 1440},
     "viral_coefficient": {"value": 1.34, "low": 1.3, "high": 1.38, "size": 5000, "maturity": 0.6},
     "campaign_conversion_rate": {"value": 0.44, "low": 0.42, "high": 0.46, "size": 90_000},
@@ -135,3 +136,65 @@ def test_marts_that_stay_old_are_told_and_keep_what_is_computed_from_them_quiet(
     calm = WELL | {"marts_age_minutes": {"value": 130.0}}
     assert told(warehouse, known, calm, NOW + 5 * MINUTE, every(MINUTE, 16 * MINUTE)) == ["marts_late: fired"]
     assert told(warehouse, known, stuck, NOW + 22 * MINUTE, every(MINUTE, 10 * MINUTE)) == []
+
+
+# What is measured of the engine being up.
+OF_UPTIME = ("error_budget_burn", "error_budget_spent")
+
+
+def up_before(warehouse: Warehouse, start: datetime, minutes: int) -> None:
+    """The engine answered in so many minutes before start."""
+    with warehouse.connect() as connection:
+        add_samples(
+            connection,
+            [{"metric": UP, "sampled_at": start - number * MINUTE, "value": 1.0} for number in range(1, minutes + 1)],
+        )
+
+
+def lived(warehouse: Warehouse, known: Alerting, start: datetime, minutes: Sequence[float | None]) -> list[str]:
+    """What people are told of minutes in which the engine answered (1), did not (0), or was stopped (None)."""
+    rules = [rule for rule in known.rules if rule.metric in (UP, *OF_UPTIME)]
+    heard = []
+    for number, up in enumerate(minutes):
+        now = start + number * MINUTE
+        if up is None:
+            continue
+        with warehouse.connect(autocommit=True) as connection:
+            found = [measure(connection, now, metric, POLICY) for metric in OF_UPTIME]
+            given = [{"metric": UP, "sampled_at": now, "value": up}, *(one for one in found if one is not None)]
+            add_samples(connection, given)
+        heard += [f"{one.incident.rule}: {one.reason.value}" for one in store(warehouse, rules, {}, now).due]
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("down", "told_of_it"), [(0.0, ["engine_silent: fired", "engine_silent: resolved"]), (None, [])]
+)
+def test_an_outage_pages_while_it_lasts_and_nobody_once_it_is_over(
+    warehouse: Warehouse, known: Alerting, down: float | None, told_of_it: list[str]
+):
+    """Prevents a page after each upgrade, and for six hours after each outage, of what nobody can do anything about."""
+    up_before(warehouse, NOW, 400)
+    assert lived(warehouse, known, NOW, [1.0] * 2 + [down] * 40 + [1.0] * 70) == told_of_it
+
+
+def test_a_budget_that_goes_on_burning_is_told_while_it_does(warehouse: Warehouse, known: Alerting):
+    """Prevents an engine that fails for a minute again and again, never long enough for anybody to hear of it."""
+    up_before(warehouse, NOW, 400)
+    heard = lived(warehouse, known, NOW, ([0.0] + [1.0] * 5) * 18)
+    assert heard == ["error_budget_burning: fired"]
+    assert lived(warehouse, known, NOW + 108 * MINUTE, [1.0] * 62) == ["error_budget_burning: resolved"]
+
+
+def test_a_budget_is_spent_once_all_of_it_is(warehouse: Warehouse, known: Alerting):
+    """Prevents a spent month after one missed minute of the first day."""
+    start = NOW - 20 * 24 * HOUR
+    up_before(warehouse, start, 400)
+    assert lived(warehouse, known, start, [1.0] * 10 + [None] * 43 + [1.0] * 70) == []
+    later = start + 24 * HOUR
+    up_before(warehouse, later, 24 * 60 - 123)
+    heard = lived(warehouse, known, later, [1.0] * 2 + [None] * 2 + [1.0] * 70)
+    assert heard == ["uptime_low: fired"]
+    with warehouse.connect() as connection:
+        (body,) = connection.execute("select body from ops.alert_outbox where reason = 'fired' limit 1").fetchone()
+    assert "(45 minutes down, 43.2 allowed in 30 days)" in body
