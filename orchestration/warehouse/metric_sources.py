@@ -173,10 +173,63 @@ left join ops.metric_rollups as minutes
 where span.minutes > 0
 group by span.at, span.minutes
 """
+# Jobs of the breaker's window, as it counts them: those before it closed say nothing any more. Whether they are enough
+# is their maturity. A try that closed it is enough, since the failures before it kept other jobs from the model; for a
+# day, unless what came since is worse.
 AI_SUCCESS = """
-select avg(is_fit::integer)::float8 as value, count(*) as size
-from ops.content_outcomes
-where finished_at > %(now)s - make_interval(mins => %(content_breaker_window_minutes)s) and finished_at <= %(now)s
+with latest as (
+    select state, since, lag(since) over (order by change_id) as try_began_at
+    from ops.content_breaker
+    where since <= %(now)s
+    order by change_id desc
+    limit 1
+),
+closed as (
+    select
+        max(since) as closed_at,
+        max(try_began_at) filter (
+            where since > %(now)s - make_interval(hours => %(metric_max_age_hours)s)
+        ) as try_began_at
+    from latest
+    where state = 'closed'
+),
+counted as (
+    select
+        count(*) filter (where jobs.is_recent) as recent,
+        count(*) filter (where jobs.is_recent and jobs.is_fit) as recent_fit,
+        count(*) filter (where jobs.is_since_try) as since_try,
+        count(*) filter (where jobs.is_since_try and jobs.is_fit) as since_try_fit
+    from (
+        select
+            outcomes.is_fit,
+            outcomes.finished_at > greatest(span.since_at, closed.closed_at) as is_recent,
+            outcomes.finished_at > closed.try_began_at as is_since_try
+        from closed
+        cross join (
+            select %(now)s - make_interval(mins => %(content_breaker_window_minutes)s) as since_at
+        ) as span
+        inner join ops.content_outcomes as outcomes
+            on
+                outcomes.finished_at > least(span.since_at, closed.try_began_at)
+                and outcomes.finished_at <= %(now)s
+    ) as jobs
+),
+judged as (
+    select
+        recent < %(content_breaker_min_jobs)s and since_try > 0 as is_by_try,
+        least(recent::float8 / %(content_breaker_min_jobs)s, 1) as maturity,
+        recent_fit::float8 / nullif(recent, 0) as recent_share,
+        since_try_fit::float8 / nullif(since_try, 0) as since_try_share,
+        recent,
+        since_try
+    from counted
+)
+select
+    case when is_by_try then since_try_share else recent_share end as value,
+    case when is_by_try then since_try else recent end as size,
+    case when is_by_try and since_try_share >= %(ai_success_floor)s then 1 else maturity end as maturity,
+    case when is_by_try then 'since the try that closed the breaker' end as label
+from judged
 """
 SLOWEST = """
 select percentile_disc(0.99) within group (order by value) as value, count(*) as size, metric as label

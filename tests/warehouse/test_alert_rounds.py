@@ -257,6 +257,7 @@ def test_what_is_over_by_the_time_it_is_told_switches_nothing_off(warehouse: War
                     "low": value - 0.01,
                     "high": value + 0.01,
                     "size": 100,
+                    "maturity": 1.0,
                 }
                 for minute, value in enumerate(samples)
             ],

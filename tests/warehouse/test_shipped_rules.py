@@ -198,3 +198,76 @@ def test_a_budget_is_spent_once_all_of_it_is(warehouse: Warehouse, known: Alerti
     with warehouse.connect() as connection:
         (body,) = connection.execute("select body from ops.alert_outbox where reason = 'fired' limit 1").fetchone()
     assert "(45 minutes down, 43.2 allowed in 30 days)" in body
+
+
+def jobs_ended(warehouse: Warehouse, at: datetime, *are_fit: bool) -> None:
+    """Jobs for content that called a model and ended then, a second apart."""
+    with warehouse.connect() as connection:
+        for number, is_fit in enumerate(are_fit):
+            connection.execute(
+                """
+                with brief as (
+                    insert into ops.content_briefs (brief_key, kind, subject_id, brief, as_of)
+                    values (gen_random_uuid()::text, 'campaign', 'c', '{}', %(at)s)
+                    returning brief_id
+                ),
+                job as (
+                    insert into ops.content_jobs
+                        (brief_id, prompt_version, model, parameters, parameters_sha256, status, finished_at)
+                    select brief_id, 'v1', 'm', '{}', 'x', %(status)s, %(at)s from brief
+                    returning job_id
+                )
+                insert into ops.content_calls (job_id, attempt, outcome, price_version, reserved_usd_micros)
+                select job_id, 1, 'answered', 'v1', 0 from job
+                """,
+                {"at": at + number * timedelta(seconds=1), "status": "done" if is_fit else "rejected"},
+            )
+
+
+def breaker_turned(warehouse: Warehouse, state: str, at: datetime) -> None:
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into ops.content_breaker (state, since, reason, pause_minutes) values (%s, %s, 'a test', 30)",
+            [state, at],
+        )
+
+
+def told_of(warehouse: Warehouse, known: Alerting, rule: str, start: datetime, times: Sequence[timedelta]) -> list[str]:
+    """What people are told of one rule when its metric is measured at each of these times after start."""
+    one, heard = known.by_name[rule], []
+    for after in times:
+        with warehouse.connect(autocommit=True) as connection:
+            found = measure(connection, start + after, one.metric, POLICY)
+            add_samples(connection, [found] if found is not None else [])
+        heard += [told.reason.value for told in store(warehouse, [one], {}, start + after).due]
+    return heard
+
+
+def test_a_failure_of_ai_is_over_with_the_try_that_closes_the_breaker_and_the_next_is_told(
+    warehouse: Warehouse, known: Alerting
+):
+    """Prevents an incident that never ends, since the switch that it turns keeps the jobs away that would end it."""
+    name, minutes = "ai_generation_failure", every(MINUTE, 20 * MINUTE)
+    jobs_ended(warehouse, NOW, *[False] * 20)
+    assert told_of(warehouse, known, name, NOW + MINUTE, minutes) == ["fired"]
+    breaker_turned(warehouse, "open", NOW + MINUTE)
+    breaker_turned(warehouse, "half_open", NOW + 31 * MINUTE)
+    jobs_ended(warehouse, NOW + 32 * MINUTE, True, True, True)
+    assert told_of(warehouse, known, name, NOW + 33 * MINUTE, minutes) == []
+    breaker_turned(warehouse, "closed", NOW + 54 * MINUTE)
+    # After an hour without a job, too.
+    later = NOW + 3 * HOUR
+    assert told_of(warehouse, known, name, later, minutes) == ["resolved"]
+    # A few that fail are no evidence that it is well, nor that it is not.
+    jobs_ended(warehouse, later + 30 * MINUTE, False, False, False)
+    assert told_of(warehouse, known, name, later + 31 * MINUTE, minutes) == []
+    jobs_ended(warehouse, later + 60 * MINUTE, *[False] * 17)
+    assert told_of(warehouse, known, name, later + 61 * MINUTE, minutes) == ["fired"]
+
+
+def test_an_ai_of_which_nobody_hears_for_a_week_is_told(warehouse: Warehouse, known: Alerting):
+    name = "ai_generation_failure"
+    jobs_ended(warehouse, NOW, *[True] * 20)
+    assert told_of(warehouse, known, name, NOW + MINUTE, every(MINUTE, HOUR)) == []
+    assert told_of(warehouse, known, name, NOW + 7 * 24 * HOUR, [timedelta()]) == []
+    assert told_of(warehouse, known, name, NOW + 9 * 24 * HOUR, [timedelta()]) == ["data_lost"]
