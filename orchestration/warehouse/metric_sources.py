@@ -54,23 +54,33 @@ select
 INTEGRATION = """
 select value::float8 as value, expected as size from marts.integration_health where integration = %(of)s
 """
+# All that are silent for too long, while any is; else the one that is silent longest.
 SILENT = """
+with integrations as (
+    select
+        heartbeat_age_minutes,
+        integration || ', last heard of at ' || to_char(heartbeat_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as told,
+        heartbeat_age_minutes > %(integration_heartbeat_max_minutes)s as is_late,
+        heartbeat_age_minutes = max(heartbeat_age_minutes) over () as is_latest
+    from marts.integration_health
+    where integration <> 'dashboard'
+)
 select
-    heartbeat_age_minutes::float8 as value,
-    integration || coalesce(', last heard of at ' || to_char(heartbeat_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), '')
-        as label
-from marts.integration_health
-where integration <> 'dashboard'
-order by heartbeat_age_minutes desc nulls last
-limit 1
+    max(heartbeat_age_minutes)::float8 as value,
+    coalesce(
+        string_agg(told, '; ' order by told) filter (where is_late),
+        string_agg(told, '; ' order by told) filter (where is_latest)
+    ) as label
+from integrations
 """
-# Those of which a rule of their own tells: conversion_rate_drop, ai_generation_failure.
+# Without those of which a rule of their own tells: conversion_rate_drop, ai_generation_failure, and attribution_drift,
+# which is a warning.
 CRITICAL = """
 select
     count(*) filter (where status = 'critical')::float8 as value, count(*) as size,
     string_agg(component, ', ' order by component) filter (where status = 'critical') as label
 from marts.system_health
-where component not in ('campaign_conversion', 'ai_content')
+where component not in ('campaign_conversion', 'ai_content', 'attribution')
 """
 MARTS_AGE = """
 select
@@ -232,15 +242,29 @@ select
 from judged
 """
 SLOWEST = """
-select percentile_disc(0.99) within group (order by value) as value, count(*) as size, metric as label
-from ops.metric_samples
-where
-    metric = any(%(operations)s)
-    and sampled_at > %(now)s - make_interval(hours => %(metric_max_age_hours)s)
-    and sampled_at <= %(now)s
-group by metric
-having count(value) > 0
-order by value desc
+with operations as (
+    select metric, percentile_disc(0.99) within group (order by value) as p99, count(*) as size
+    from ops.metric_samples
+    where
+        metric = any(%(operations)s)
+        and sampled_at > %(now)s - make_interval(hours => %(metric_max_age_hours)s)
+        and sampled_at <= %(now)s
+    group by metric
+    having count(value) > 0
+)
+select
+    p99 as value,
+    size,
+    coalesce(
+        (
+            select string_agg(slow.metric, ', ' order by slow.metric)
+            from operations as slow
+            where slow.p99 > %(performance_threshold_ms)s
+        ),
+        metric
+    ) as label
+from operations
+order by p99 desc
 limit 1
 """
 
@@ -267,7 +291,7 @@ def _measured(connection: psycopg.Connection, given: dict[str, Any], metric: str
     if source is None:
         return None
     try:
-        late = _latest(given, SOURCES.get(metric, ()))
+        late = _lateness(given, SOURCES.get(metric, ()))
         if late is not None and late["value"] > 1:
             sample = {"label": f"computed from a feed that is late: {late['label']}"}
         else:
@@ -291,10 +315,14 @@ def _feeds(connection: psycopg.Connection, given: dict[str, Any]) -> dict[str, S
         return {row.pop("feed"): row for row in cursor.execute(FEEDS, given)}
 
 
-def _latest(given: dict[str, Any], feeds: Collection[str]) -> Sample | None:
-    """The latest of these feeds; None for none of them."""
-    late = [sample for feed, sample in given["feeds"]().items() if feed in feeds] if feeds else []
-    return max(late, key=lambda sample: sample["value"], default=None)
+def _lateness(given: dict[str, Any], feeds: Collection[str]) -> Sample | None:
+    """How late the latest of these feeds is; its label names all that are late. None for none of them."""
+    known = {feed: sample for feed, sample in given["feeds"]().items() if feed in feeds} if feeds else {}
+    if not known:
+        return None
+    latest = max(known.values(), key=lambda sample: sample["value"])
+    late = "; ".join(sample["label"] for _feed, sample in sorted(known.items()) if sample["value"] > 1)
+    return latest | {"label": late or latest["label"]}
 
 
 def _of_mart(mart: str, query: str, **of: str) -> Query:
@@ -328,7 +356,7 @@ def _milliseconds(mart: str, query: str) -> Query:
 
 
 def _latest_feed(_connection: psycopg.Connection, given: dict[str, Any]) -> Sample | None:
-    return _latest(given, given["feeds"]())
+    return _lateness(given, given["feeds"]())
 
 
 def _up(connection: psycopg.Connection, _given: dict[str, Any]) -> Sample:

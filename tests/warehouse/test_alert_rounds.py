@@ -216,6 +216,10 @@ def test_a_feed_is_late_by_its_own_habit(warehouse: Warehouse):
     late = sample_of(warehouse, "feed_lateness")
     assert late["value"] == pytest.approx(60 / 36, rel=1e-3)
     assert late["label"] == "touchpoints: 60 hours ago, allowed are 36"
+    load(warehouse, "conversions", 50, 74)
+    both = sample_of(warehouse, "feed_lateness")
+    assert both["value"] == pytest.approx(60 / 36, rel=1e-3)
+    assert both["label"] == "conversions: 50 hours ago, allowed are 36; touchpoints: 60 hours ago, allowed are 36"
 
 
 def test_of_what_a_late_feed_tells_nothing_is_said(warehouse: Warehouse):

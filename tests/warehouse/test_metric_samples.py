@@ -143,7 +143,54 @@ def test_the_slowest_operation_is_told_by_its_99th_percentile_of_a_day(warehouse
     add(warehouse, *quick, *slow, ("scorecard_ms", now - timedelta(days=1), 9999.0), ("x_ms", now, 9999.0))
     with warehouse.connect(autocommit=True) as connection:
         found = measure(connection, now, "operations_p99_ms", POLICY)
-    assert (found["value"], found["size"]) == (399.0, 100)
+    assert (found["value"], found["size"], found["label"]) == (399.0, 100, "viral_coefficient_now_ms")
+    add(warehouse, *[("scorecard_ms", now - step * timedelta(seconds=7), 250.0) for step in range(1, 10)])
+    with warehouse.connect(autocommit=True) as connection:
+        found = measure(connection, now, "operations_p99_ms", POLICY)
+    assert (found["value"], found["label"]) == (399.0, "scorecard_ms, viral_coefficient_now_ms")
+
+
+def measured(warehouse: Warehouse, metric: str, mart: str) -> tuple[float | None, str | None]:
+    """Value and label of a metric while `marts` hold this one: its statement."""
+    with warehouse.connect(autocommit=True) as connection:
+        name, _as, _statement = mart.split(maxsplit=2)
+        connection.execute(f"drop view if exists marts.{name}")
+        connection.execute(f"create view marts.{mart}")
+        found = measure(connection, START, metric, POLICY)
+    return found.get("value"), found.get("label")
+
+
+def test_all_that_are_silent_are_named(warehouse: Warehouse):
+    """Prevents a second neighbour that goes silent unseen behind the first."""
+    mart = """
+        integration_health as
+        select integration, timestamptz '2026-03-01 12:00Z' as heartbeat_at, minutes as heartbeat_age_minutes
+        from (values ('viral', {viral}), ('dashboard', 9999.0), ('success', {success}), ('offline', null))
+            as given (integration, minutes)
+    """
+    heard = "last heard of at 2026-03-01 12:00"
+    late = POLICY.integration_heartbeat_max_minutes
+    assert measured(warehouse, "integration_silent_minutes", mart.format(viral=2.0, success=1.0)) == (
+        2.0, f"viral, {heard}"
+    )  # fmt: skip
+    assert measured(warehouse, "integration_silent_minutes", mart.format(viral=late + 1.5, success=late + 2.5)) == (
+        late + 2.5,
+        f"success, {heard}; viral, {heard}",
+    )
+
+
+def test_parts_that_have_a_rule_of_their_own_are_not_told_as_critical(warehouse: Warehouse):
+    """Prevents a page for attribution that drifts, which is a warning, and is being mended."""
+    mart = """
+        system_health as
+        select component, 'critical' as status from (values {critical}) as given (component)
+    """
+    own = "('attribution'), ('campaign_conversion'), ('ai_content')"
+    assert measured(warehouse, "critical_components", mart.format(critical=own)) == (0.0, None)
+    others = f"('integrations'), {own}, ('campaign_delivery')"
+    assert measured(warehouse, "critical_components", mart.format(critical=others)) == (
+        2.0, "campaign_delivery, integrations"
+    )  # fmt: skip
 
 
 def test_the_monitor_goes_on_after_an_outage(warehouse: Warehouse, session_warehouse: Warehouse):
