@@ -22,5 +22,5 @@
 
 {# An instant as a sentence has it, to the minute, UTC. #}
 {% macro told_at(instant) -%}
-    to_char({{ instant }} at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+    to_char(({{ instant }}) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
 {%- endmacro %}

@@ -167,7 +167,8 @@ def system_health(
     as_of: datetime,
     policy: Policy,
 ) -> list[Row]:
-    """A row per part of the system, judged by the end of its interval that is nearest to health.
+    """A row per part of the system, judged by the end of its interval that is nearest to health; evidence, which is for
+    people, left out.
 
     scorecard, integrations: rows of those marts, with their intervals. accuracy: the row of attribution_accuracy of
     the headline. address_of: recipient's address -> the key by which it is compared.
@@ -195,16 +196,17 @@ def system_health(
     bounds = Fraction(len(heard)), Fraction(1) if len(heard) > 1 else None
     rows.append(_component("integrations", passing, ">=", bounds, None, None, len(heard), as_of))
     for component, metric, comparison, healthy_at, critical_at, least in (
-        ("ai_content", "ai_success_rate", ">=", "ai_success_target", "ai_success_floor", None),
+        ("ai_content", "ai_success_rate", ">=", "ai_success_target", "ai_success_floor", "content_breaker_min_jobs"),
         ("response_time", "operations_p99_ms", "<", "performance_threshold_ms", None, "operations_min_sample"),
         ("uptime", "uptime", ">=", "uptime_target", None, "error_budget_burn_minutes"),
     ):
-        _at, value, low, high, size = service.newest(metric, policy)
-        if least is not None and (size or 0) < number(policy, least):
+        at, value, low, high, size = service.newest(metric, policy)
+        if (size or 0) < number(policy, least):
             value = None
         bounds = number(policy, healthy_at), None if critical_at is None else number(policy, critical_at)
         found, *interval = (_exactly(one) for one in (value, low, high))
-        rows.append(_component(component, found, comparison, bounds, *interval, size, as_of))
+        row = _component(component, found, comparison, bounds, *interval, size, as_of)
+        rows.append(row | {"measured_at": at})
     return rows
 
 
@@ -260,6 +262,7 @@ def _component(
         "low": low,
         "high": high,
         "size": size,
+        "measured_at": as_of,
         "as_of": as_of,
     }
 

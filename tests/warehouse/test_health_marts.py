@@ -165,6 +165,9 @@ def test_service_is_judged_by_what_was_measured_last(engine: Engine) -> None:
             assert found[criterion]["status"] == "met"
         assert {found[part]["status"] for part in ("ai_content", "response_time")} == {"healthy"}
         assert found["critical_incidents"]["evidence"].startswith("none open since")
+        evidence = f"sample of {now - HOUR:%Y-%m-%d %H:%M} UTC, of 300 jobs, at least 20 needed"
+        assert found["ai_content"]["evidence"].startswith(evidence)
+        assert "; each in marts.integration_health" in found["integrations"]["evidence"]
 
         ill = [
             ("uptime", now - HOUR / 2, 0.998, None, None, month),
@@ -189,12 +192,16 @@ def test_of_an_engine_that_nobody_watched_nothing_good_is_said(engine: Engine) -
     """Prevents success by silence: no incident in two days, when nobody looked."""
     drawn = world(1, policies=False)
     now = datetime.now(UTC)
-    briefly = [("uptime", now - HOUR, 1.0, None, None, 60), ("operations_p99_ms", now - HOUR, 1.0, None, None, 99)]
+    briefly = [
+        ("uptime", now - HOUR, 1.0, None, None, 60),
+        ("operations_p99_ms", now - HOUR, 1.0, None, None, 99),
+        ("ai_success_rate", now - HOUR, 0.0, None, None, 1),
+    ]
     minutes = watched(now, 40)
     told(engine, briefly, [], minutes)
     with policy(drawn.overrides):
         engine.ingest(drawn.feeds)
         engine.build(drawn.as_of)
         found = assert_healthy_as_expected(engine, drawn, drawn.overrides, briefly, [], minutes)
-    for criterion in ("uptime", "response_time_p99_ms", "critical_incidents", "response_time"):
+    for criterion in ("uptime", "response_time_p99_ms", "critical_incidents", "response_time", "ai_content"):
         assert found[criterion]["status"] == "no_data"

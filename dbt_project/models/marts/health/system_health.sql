@@ -1,17 +1,22 @@
 {%- set of_scorecard = [
     (
         'campaign_conversion', 'recent_campaign_conversion_rate', policy('campaign_conversion_rate_target'),
-        policy('alert_conversion_rate_floor')
+        policy('alert_conversion_rate_floor'), 'recipients'
     ),
-    ('viral_coefficient', 'viral_coefficient', policy('viral_coefficient_target'), 'null'),
+    ('viral_coefficient', 'viral_coefficient', policy('viral_coefficient_target'), 'null', 'users'),
 ] %}
 {%- set of_samples = [
-    ('ai_content', 'ai_success_rate', '>=', policy('ai_success_target'), policy('ai_success_floor'), 0),
+    (
+        'ai_content', 'ai_success_rate', '>=', policy('ai_success_target'), policy('ai_success_floor'),
+        policy('content_breaker_min_jobs'), 'jobs'
+    ),
     (
         'response_time', 'operations_p99_ms', '<', policy('performance_threshold_ms'), 'null',
-        policy('operations_min_sample')
+        policy('operations_min_sample'), 'measurements'
     ),
-    ('uptime', 'uptime', '>=', policy('uptime_target'), 'null', policy('error_budget_burn_minutes')),
+    (
+        'uptime', 'uptime', '>=', policy('uptime_target'), 'null', policy('error_budget_burn_minutes'), 'minutes'
+    ),
 ] %}
 {%- set wait = hours(policy('campaign_delivery_wait_hours')) %}
 
@@ -71,7 +76,8 @@ deliveries as (
     select
         'campaign_delivery' as component,
         case
-            when sent >= {{ policy('campaign_delivery_min_recipients') }} then {{ ratio('delivered', 'sent') }}
+            when sends.sent >= {{ policy('campaign_delivery_min_recipients') }}
+                then {{ ratio('sends.delivered', 'sends.sent') }}
         end as value,
         '>=' as comparison,
         {{ policy('campaign_delivery_target') }}::numeric as healthy_at,
@@ -79,14 +85,19 @@ deliveries as (
         null::numeric as low,
         null::numeric as high,
         false as has_intervals,
-        sent as size
+        sends.sent as size,
+        build.as_of as measured_at,
+        sends.sent::text || ' recipients of the {{ policy("campaign_delivery_days") }} days until '
+        || {{ told_at('build.as_of - ' ~ wait) }} || ', at least {{ policy("campaign_delivery_min_recipients") }}'
+        || ' needed; each campaign in marts.campaign_performance' as evidence
     from sends
+    cross join build
 
 ),
 
 goals as (
 
-    {% for component, metric, healthy_at, critical_at in of_scorecard %}
+    {% for component, metric, healthy_at, critical_at, unit in of_scorecard %}
         select
             '{{ component }}' as component,
             value,
@@ -96,7 +107,9 @@ goals as (
             low,
             high,
             true as has_intervals,
-            users as size
+            users as size,
+            as_of as measured_at,
+            coalesce(users, 0)::text || ' {{ unit }}; {{ metric }} in marts.scorecard' as evidence
         from scorecard
         where metric = '{{ metric }}'
         {{ 'union all' if not loop.last }}
@@ -115,7 +128,10 @@ attribution as (
         accuracy.accuracy_low::numeric as low,
         accuracy.accuracy_high::numeric as high,
         true as has_intervals,
-        accuracy.conversions::bigint as size
+        accuracy.conversions::bigint as size,
+        scorecard.as_of as measured_at,
+        coalesce(accuracy.conversions, 0)::text || ' conversions with a survey; all in marts.attribution_accuracy'
+            as evidence
     from scorecard
     left join accuracy
         on
@@ -137,14 +153,17 @@ neighbours as (
         null::numeric as low,
         null::numeric as high,
         false as has_intervals,
-        count(*) filter (where status <> 'no_data') as size
+        count(*) filter (where status <> 'no_data') as size,
+        max(as_of) as measured_at,
+        string_agg(integration || ' ' || status, ', ' order by integration)
+        || '; each in marts.integration_health' as evidence
     from integrations
 
 ),
 
 services as (
 
-    {% for component, metric, comparison, healthy_at, critical_at, least_size in of_samples %}
+    {% for component, metric, comparison, healthy_at, critical_at, least_size, unit in of_samples %}
         select
             '{{ component }}' as component,
             case when coalesce(samples.size, 0) >= {{ least_size }} then samples.value end as value,
@@ -154,7 +173,13 @@ services as (
             samples.low,
             samples.high,
             false as has_intervals,
-            samples.size
+            samples.size,
+            samples.measured_at,
+            coalesce(
+                'sample of ' || {{ told_at('samples.measured_at') }} || ', of ' || coalesce(samples.size, 0)::text
+                || ' {{ unit }}, at least {{ least_size }} needed',
+                'no sample within {{ policy("metric_max_age_hours") }} hours'
+            ) || '; all of {{ metric }} in ops.metric_rollups' as evidence
         from build
         left join samples
             on samples.metric = '{{ metric }}'
@@ -205,6 +230,8 @@ judged as (
         surely.low::numeric(38, 12) as low,
         surely.high::numeric(38, 12) as high,
         surely.size::bigint as size,
+        surely.measured_at,
+        surely.evidence,
         build.as_of
     from surely
     cross join build
