@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,14 +14,16 @@ from orchestration.warehouse.metric_sources import METRICS, VIRAL_METRICS
 from orchestration.webhooks import is_webhook_secret, webhook_secret
 
 from .channels import AppriseTransport, FileTransport, Transport, WebhookTransport
-from .routing import Contact
-from .rules import Rule, RulesError, parse_rules
+from .routing import TEAMS, Contact
+from .rules import Rule, RulesError, owners_named, parse_rules
 
 RULES = Path(__file__).with_name("rules.yml")
 FILE, WEBHOOK = "file", "webhook"
 # The names that rules may use, whether or not an installation has an address for them.
 CHANNELS = frozenset({"slack", "mail", "pagerduty", WEBHOOK, FILE})
 OWNERS = ("Marketing Automation", "AI/ML", "Infrastructure", "On-Call")
+# Of these the engine itself makes use: the monitor tells of an outage by the channels of this one.
+REQUIRED = frozenset({"engine_silent"})
 
 
 class _Owner(BaseModel):
@@ -38,6 +40,33 @@ class _Contacts(BaseModel):
 
     channels: dict[str, Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://")]] = {}
     owners: dict[str, _Owner] = {}
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Channels of a contacts file, and each owner with the channels that it uses: as far as they can be read."""
+
+    channels: frozenset[str]
+    owners: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, document: Any) -> Self:
+        """Those of a file that may be malformed."""
+        channels, owners = (_mapping(_mapping(document).get(name)) for name in ("channels", "owners"))
+        used = {
+            name: frozenset(
+                one
+                for listed in map(_mapping(owner).get, _Owner.model_fields)
+                for one in (listed if isinstance(listed, list) else ())
+                if isinstance(one, str)
+            )
+            for name, owner in owners.items()
+        }
+        return cls(frozenset(channels), used)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return {key: one for key, one in value.items() if isinstance(key, str)} if isinstance(value, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -74,18 +103,26 @@ class Alerting:
 
 def alerting(policy: Policy, addresses: Addresses, rules: Path = RULES) -> Alerting:
     """Read the rule file and the contacts. Raises RulesError with every fault of the two."""
-    given, faults = _contacts(addresses)
-    channels, owners = CHANNELS | set(given.channels), frozenset(OWNERS) | set(given.owners)
-    for name, owner in given.owners.items():
-        unknown = sorted({*owner.channels, *owner.escalation} - channels)
-        faults += [f"{addresses.contacts}: owner {name}: {one!r} is no channel" for one in unknown]
+    given, named, faults = _contacts(addresses)
+    channels = CHANNELS | named.channels
+    for name, used in named.owners.items():
+        faults += [f"{addresses.contacts}: owner {name}: {one!r} is no channel" for one in sorted(used - channels)]
     try:
+        text = rules.read_text(encoding="utf-8")
+        if (known := owners_named(text)) is not None:
+            known |= set(TEAMS.values())
+            faults += [
+                f"{addresses.contacts}: owner {name}: no rule's, expected one of {', '.join(sorted(known))}"
+                for name in named.owners
+                if name not in known
+            ]
         found = parse_rules(
-            rules.read_text(encoding="utf-8"),
+            text,
             policy=policy.model_dump(),
             metrics=frozenset(METRICS),
             channels=channels,
-            owners=owners,
+            owners=frozenset(OWNERS) | set(named.owners),
+            required=REQUIRED,
         )
     except OSError as error:
         faults.append(f"{rules}: {error.strerror}")
@@ -140,21 +177,25 @@ def _transports(given: _Contacts, addresses: Addresses) -> dict[str, Transport]:
     return transports
 
 
-def _contacts(addresses: Addresses) -> tuple[_Contacts, list[str]]:
-    path = addresses.contacts
+def _contacts(addresses: Addresses) -> tuple[_Contacts, _Named, list[str]]:
+    """The contacts, what they name whether or not the rest of them is sound, and their faults."""
+    path, document, faults = addresses.contacts, {}, []
     if not path.exists():
-        return _Contacts(), [f"MARKETING_CONTACTS: found no file {path}"] if addresses.must_exist else []
+        faults = [f"MARKETING_CONTACTS: found no file {path}"] if addresses.must_exist else []
+        return _Contacts(), _Named.of(document), faults
     try:
-        return _Contacts.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {}), []
+        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return _Contacts.model_validate(document), _Named.of(document), []
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         # Not the line itself: it holds a secret.
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        return _Contacts(), [f"{path}{where}: not YAML"]
+        faults = [f"{path}{where}: not YAML"]
     except OSError as error:
-        return _Contacts(), [f"{path}: {error.strerror}"]
+        faults = [f"{path}: {error.strerror}"]
     except ValidationError as error:
-        return _Contacts(), [_told(path, problem) for problem in error.errors()]
+        faults = [_told(path, problem) for problem in error.errors()]
+    return _Contacts(), _Named.of(document), faults
 
 
 def _told(path: Path, problem: Any) -> str:

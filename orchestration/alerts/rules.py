@@ -4,13 +4,13 @@ What a rule says of samples is in evaluation.py; whom it tells, in routing.py.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from ..documents import DocumentError, fault_lines, parsed_yaml
 
@@ -144,24 +144,21 @@ class Rule(BaseModel):
         waits = (self.for_, self.keep_firing, self.no_data_after or timedelta(), self.stale_after or timedelta())
         return max(waits) + timedelta(hours=1)
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if (self.below is None) == (self.above is None):
-            raise ValueError("expected one of below and above")
-        if self.clear_at is not None:
-            beyond = self.clear_at < self.below if self.below is not None else self.clear_at > self.above
-            if beyond:
-                raise ValueError(f"clear_at {self.clear_at:g} lies beyond the threshold {self.threshold:g}")
-        return self
-
 
 def parse_rules(
-    text: str, *, policy: Mapping[str, Any], metrics: frozenset[str], channels: frozenset[str], owners: frozenset[str]
+    text: str,
+    *,
+    policy: Mapping[str, Any],
+    metrics: frozenset[str],
+    channels: frozenset[str],
+    owners: frozenset[str],
+    required: frozenset[str] = frozenset(),
 ) -> tuple[Rule, ...]:
     """The rules of a file, in its order.
 
-    policy: numbers by name. metrics, channels, owners: what there is to name. Raises RulesError with a line for every
-    fault, so that a file is mended in one go; then none of it is in force.
+    policy: numbers by name. metrics, channels, owners: what there is to name. required: names of rules that must be
+    there. Raises RulesError with a line for every fault, so that a file is mended in one go; then none of it is in
+    force.
     """
     given = _entries(text)
     rules: list[Rule] = []
@@ -174,8 +171,10 @@ def parse_rules(
             rules.append(Rule.model_validate(entry, context={"policy": policy}))
         except ValidationError as error:
             faults += fault_lines(where, error, whole="the rule")
-    known = {str(entry["name"]) for entry in given if isinstance(entry, dict) and "name" in entry}
-    faults += _references(rules, known, metrics, channels, owners)
+        if isinstance(entry, dict):
+            faults += [f"{where}: {fault}" for fault in _contradictions(entry, policy)]
+            faults += [f"{where}: {fault}" for fault in _unknown_names(entry, given, metrics, channels, owners)]
+    faults += _missing_and_circles(given, required)
     if faults:
         raise RulesError("\n".join(faults))
     return tuple(rules)
@@ -188,31 +187,78 @@ def _entries(text: str) -> list[Any]:
         raise RulesError(str(error)) from None
     if not isinstance(document, dict) or set(document) != {"rules"} or not isinstance(document["rules"], list):
         raise RulesError("expected a mapping with the one key `rules`, a list")
+    if not document["rules"]:
+        raise RulesError("rules: found none, by which nobody would be told of anything")
     return document["rules"]
 
 
-def _references(
-    rules: list[Rule], known: set[str], metrics: frozenset[str], channels: frozenset[str], owners: frozenset[str]
-) -> Iterator[str]:
-    """known: names of all rules of the file, malformed ones too: one fault is one line."""
-    names = [rule.name for rule in rules]
-    for rule in rules:
-        where = f"rule {rule.name}"
-        if names.count(rule.name) > 1:
-            yield f"{where}: name: found it {names.count(rule.name)} times, expected one rule of a name"
-        if rule.metric not in metrics:
-            yield f"{where}: metric: found {rule.metric!r}, expected one of {', '.join(sorted(metrics))}"
-        for field, named in (("channels", rule.channels), ("no_data_channels", rule.no_data_channels)):
-            for channel in named:
-                if channel not in channels:
-                    yield f"{where}: {field}: found {channel!r}, expected one of {', '.join(sorted(channels))}"
-        if rule.owner not in owners:
-            yield f"{where}: owner: found {rule.owner!r}, expected one of {', '.join(sorted(owners))}"
-        for other in rule.inhibited_by:
-            if other not in known:
-                yield f"{where}: inhibited_by: found {other!r}, expected the name of another rule"
+def owners_named(text: str) -> frozenset[str] | None:
+    """The owners that rules of a file name, malformed ones too; None of a file that cannot be read as rules."""
     try:
-        TopologicalSorter({rule.name: rule.inhibited_by for rule in rules}).prepare()
+        given = _entries(text)
+    except RulesError:
+        return None
+    owners = (entry.get("owner") for entry in given if isinstance(entry, dict))
+    return frozenset(owner for owner in owners if isinstance(owner, str))
+
+
+def _contradictions(entry: Mapping[str, Any], policy: Mapping[str, Any]) -> Iterator[str]:
+    """What single fields cannot say, as far as the fields can be read."""
+    if (entry.get("below") is None) == (entry.get("above") is None):
+        yield "expected one of below and above"
+        return
+    comparison = "below" if entry.get("below") is not None else "above"
+    threshold, clear_at = (_read(entry.get(name), policy) for name in (comparison, "clear_at"))
+    if threshold is None or clear_at is None:
+        return
+    if clear_at < threshold if comparison == "below" else clear_at > threshold:
+        yield f"clear_at {clear_at:g} lies beyond the threshold {threshold:g}"
+
+
+def _read(value: Any, policy: Mapping[str, Any]) -> float | None:
+    """A number, or the policy's of that name; None for what is none, which its own field tells."""
+    found = policy.get(value) if isinstance(value, str) else value
+    return None if isinstance(found, bool) or not isinstance(found, int | float) else found
+
+
+def _unknown_names(
+    entry: Mapping[str, Any],
+    given: Sequence[Any],
+    metrics: frozenset[str],
+    channels: frozenset[str],
+    owners: frozenset[str],
+) -> Iterator[str]:
+    """What an entry names that there is not. What is no name at all, its own field tells."""
+    names = _names(given)
+    if names.count(name := entry.get("name")) > 1:
+        yield f"name: found it {names.count(name)} times, expected one rule of a name"
+    for field, known in (("metric", metrics), ("owner", owners)):
+        if isinstance(found := entry.get(field), str) and found not in known:
+            yield f"{field}: found {found!r}, expected one of {', '.join(sorted(known))}"
+    for field in ("channels", "no_data_channels"):
+        for channel in _texts(entry.get(field)):
+            if channel not in channels:
+                yield f"{field}: found {channel!r}, expected one of {', '.join(sorted(channels))}"
+    for other in _texts(entry.get("inhibited_by")):
+        if other not in names:
+            yield f"inhibited_by: found {other!r}, expected the name of another rule"
+
+
+def _missing_and_circles(given: Sequence[Any], required: frozenset[str]) -> Iterator[str]:
+    for name in sorted(required - set(_names(given))):
+        yield f"rules: found none named {name}, which the engine itself needs"
+    named = [entry for entry in given if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
+    try:
+        TopologicalSorter({entry["name"]: _texts(entry.get("inhibited_by")) for entry in named}).prepare()
     except CycleError as error:
         # Each would keep the other quiet, and nobody would hear of either.
         yield f"inhibited_by goes in a circle: {' -> '.join(reversed(error.args[1]))}"
+
+
+def _names(given: Sequence[Any]) -> list[str]:
+    """Of all entries, malformed ones too: one fault is one line."""
+    return [entry["name"] for entry in given if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list | tuple) else []

@@ -91,6 +91,17 @@ def test_every_fault_is_told_at_once():
             channels: [pager]
             owner: Nobody
             runbook: r
+          - name: beyond
+            summary: s
+            metric: revenue
+            below: viral_coefficient_target
+            clear_at: 1
+            severity: loud
+            channels: [slack]
+            no_data_channels: [fax]
+            owner: Nobody
+            runbook: r
+            inhibited_by: [gone, both]
     """)
     told = "\n".join(found)
     for expected in (
@@ -100,16 +111,28 @@ def test_every_fault_is_told_at_once():
         "rule 1 (Bad Name): channels: found []",
         "rule 1 (Bad Name): colour: no such field",
         "rule 2 (both): for: found 'soon': expected a duration such as 90s, 15m, 6h, 2d",
+        "rule 2 (both): expected one of below and above",
+        "rule 2 (both): metric: found 'revenue', expected one of ",
+        "rule 2 (both): channels: found 'pager', expected one of ",
+        "rule 2 (both): owner: found 'Nobody', expected one of ",
+        "rule 3 (beyond): severity: found 'loud'",
+        "rule 3 (beyond): clear_at 1 lies beyond the threshold 1.2",
+        "rule 3 (beyond): metric: found 'revenue', expected one of ",
+        "rule 3 (beyond): no_data_channels: found 'fax', expected one of ",
+        "rule 3 (beyond): owner: found 'Nobody', expected one of ",
+        "rule 3 (beyond): inhibited_by: found 'gone', expected the name of another rule",
     ):
         assert expected in told
+    # One fault is one line: that `both` is malformed is not that it is not there.
+    assert told.count("inhibited_by") == 1
 
 
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("metric: marts_age_minutes", "metric: age", "rule marts_late: metric: found 'age', expected one of "),
-        ("channels: [slack]", "channels: [fax]", "rule marts_late: channels: found 'fax', expected one of mail, slack"),
-        ("name: marts_late", "name: viral_coefficient_low", "rule viral_coefficient_low: name: found it 2 times"),
+        ("metric: marts_age_minutes", "metric: age", "rule 2 (marts_late): metric: found 'age', expected one of "),
+        ("channels: [slack]", "channels: [fax]", "(marts_late): channels: found 'fax', expected one of mail, slack"),
+        ("name: marts_late", "name: viral_coefficient_low", "rule 2 (viral_coefficient_low): name: found it 2 times"),
         ("inhibited_by: [marts_late]", "inhibited_by: [gone]", "inhibited_by: found 'gone', expected"),
         ("metric: marts_age_minutes", "metric: marts_age_minutes\n    inhibited_by: [viral_coefficient_low]",
          "inhibited_by goes in a circle: "),
@@ -125,8 +148,16 @@ def test_every_fault_is_told_at_once():
         ("above: marts_max_age_minutes", "above: .nan", "above: found nan"),
         ("rules:", "rule:", "expected a mapping with the one key `rules`, a list"),
         ("rules:", "rules: [", "not YAML: "),
+        ("rules:", "rules: []\nothers:", "expected a mapping with the one key `rules`, a list"),
     ],
 )  # fmt: skip
 def test_one_fault_refuses_the_file(old: str, new: str, fault: str):
     assert WHOLE.count(old) == 1
     assert any(fault in line for line in faults(WHOLE.replace(old, new)))
+
+
+@pytest.mark.parametrize("text", ["rules: []", WHOLE])
+def test_a_file_without_a_rule_that_the_engine_needs_is_refused(text: str):
+    """Prevents a monitor that dies of the very outage that it is to tell of."""
+    with pytest.raises(RulesError, match="rules: found none"):
+        parse_rules(text, **KNOWN, required=frozenset({"engine_silent"}))

@@ -124,6 +124,8 @@ def test_a_webhook_without_a_secret_gets_one_that_stays(warehouse: Warehouse):
         ("channel: {}", "channel: Extra inputs are not permitted"),
         ("owners: {A: {channels: [fax]}}", "owner A: 'fax' is no channel"),
         ("channels: [", "not YAML"),
+        ("owners: {Infrastucture: {channels: [mail]}}", "owner Infrastucture: no rule's, expected one of AI/ML, Infra"),
+        ("channels: {slack: nonsense-with-a-secret}\nowners: {On-Call: {channels: [fax]}}", "On-Call: 'fax' is no"),
         ("channels:\n  mail: mailtos://u:nonsense-with-a-secret@host: x", "line 2, column"),
     ],
 )
