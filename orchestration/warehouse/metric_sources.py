@@ -123,28 +123,31 @@ select
     feed || ': ' || round(hours)::text || ' hours ago, allowed are ' || round(allowed)::text as label
 from feeds
 """
+# By when they were recorded: while nobody does, they fail as well.
 FAILED_RUNS = """
 select
     count(*)::float8 as value, (array_agg(run_id order by failed_at desc))[1] as run_id,
     string_agg(distinct job_name, ', ') as label
 from ops.run_failures
-where failed_at > %(now)s - make_interval(mins => %(failed_runs_minutes)s) and failed_at <= %(now)s
+where recorded_at > %(now)s - make_interval(mins => %(failed_runs_minutes)s) and recorded_at <= %(now)s
 """
-# Checks, or models, by which the latest build that ended came to nothing.
+# Checks, or models, by which the latest build came to nothing that came so far: one that crashed says nothing of them.
 FAILED_CHECKS = """
 select
-    case when status = 'failed' then jsonb_array_length(coalesce(figures -> 'failed', '[]')) else 0 end as value,
-    run_id,
+    case when builds.status = 'failed' then jsonb_array_length(builds.figures -> 'failed') else 0 end as value,
+    builds.run_id,
     case
-        when status = 'failed'
+        when builds.status = 'failed'
             then (
-                select string_agg(failed, ', ')
-                from jsonb_array_elements_text(coalesce(figures -> 'failed', '[]')) as failed
+                select string_agg(failed, ', ' order by failed)
+                from jsonb_array_elements_text(builds.figures -> 'failed') as failed
             )
     end as label
 from ops.builds
-where status in ('published', 'failed')
-order by build_id desc
+where
+    builds.status = 'published'
+    or (builds.status = 'failed' and jsonb_array_length(coalesce(builds.figures -> 'failed', '[]')) > 0)
+order by builds.build_id desc
 limit 1
 """
 HELD_LOADS = """

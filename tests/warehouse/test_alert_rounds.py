@@ -61,7 +61,7 @@ def test_a_failed_run_is_told_once_and_told_to_be_over(warehouse: Warehouse):
     fail(warehouse, "b")
     assert round_of(warehouse, rules).sent == 0
     with warehouse.connect() as connection:
-        connection.execute("update ops.run_failures set failed_at = failed_at - interval '2 hours'")
+        connection.execute("update ops.run_failures set recorded_at = recorded_at - interval '2 hours'")
     assert round_of(warehouse, rules).sent == 1
     assert [line["title"] for line in lines(warehouse)] == [
         "warning: A run has failed", "over: A run has failed"
@@ -85,7 +85,7 @@ def test_what_cannot_be_measured_is_a_sample_that_says_why(warehouse: Warehouse)
         sample = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
         assert sample["error"] == "UndefinedTable (42P01)"
         slow = "select pg_sleep(9)::text as run_id, 'job' as job_name, now() - interval '1 minute' as failed_at"
-        connection.execute(f"create view ops.run_failures as {slow}")
+        connection.execute(f"create view ops.run_failures as select *, failed_at as recorded_at from ({slow}) as runs")
         connection.execute("set statement_timeout = 50")
         sample = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
         assert sample["error"] == "took too long"

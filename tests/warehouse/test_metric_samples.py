@@ -17,6 +17,7 @@ from orchestration.alerts import monitor
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
+from orchestration.warehouse.failures import RunFailure, record_failure
 from orchestration.warehouse.metric_samples import add_samples, delete_samples, newest_sample, samples
 from orchestration.warehouse.metric_sources import UP, measure
 from tests.oracles.metrics import burn, rollups, spent, uptime
@@ -233,3 +234,37 @@ def _wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_failure_that_is_recorded_late_is_told(warehouse: Warehouse):
+    """Prevents silence about the runs that failed while the daemon was down, too."""
+    long_ago = datetime.now(UTC) - timedelta(hours=5)
+    with warehouse.connect(autocommit=True) as connection:
+        for run_id, job in (("a", "refresh"), ("b", "ingest_landing")):
+            record_failure(connection, RunFailure(run_id, job, long_ago, "out of memory"))
+        found = measure(connection, datetime.now(UTC), "failed_runs", POLICY)
+        assert (found["value"], found["label"]) == (2.0, "ingest_landing, refresh")
+        assert measure(connection, datetime.now(UTC) + timedelta(hours=2), "failed_runs", POLICY)["value"] == 0
+
+
+def test_a_build_that_crashes_does_not_end_what_the_one_before_failed(warehouse: Warehouse):
+    """Prevents an all-clear by a build that never came to the check."""
+
+    def failed_checks(*build: str | None) -> tuple[float, str | None]:
+        with warehouse.connect(autocommit=True) as connection:
+            connection.execute(
+                """
+                insert into ops.builds (as_of, status, is_full, policy_sha256, code_sha256, requested_by, figures)
+                values (now(), %s, true, '', '', 'a test', %s)
+                """,
+                build,
+            )
+            found = measure(connection, datetime.now(UTC), "failed_checks", POLICY) or {}
+        return found.get("value"), found.get("label")
+
+    assert failed_checks("failed", '{"failed": []}') == (None, None)
+    assert failed_checks("published", '{"fct_attribution": {"rows": 1}}') == (0, None)
+    assert failed_checks("failed", '{"failed": ["b", "a"]}') == (2, "a, b")
+    for crashed in (("failed", '{"failed": []}'), ("failed", None), ("abandoned", None), ("running", None)):
+        assert failed_checks(*crashed) == (2, "a, b")
+    assert failed_checks("published", None) == (0, None)
