@@ -52,8 +52,9 @@ def monitor(
     installation, stop = Installation.load(), Event()
     if only_check:
         with installation.warehouse.connect() as connection:
-            newest = newest_sample(connection)
-        fresh = newest is not None and datetime.now(UTC) - newest < FRESH
+            now = datetime.now(UTC)
+            newest = newest_sample(connection, now)
+        fresh = newest is not None and now - newest < FRESH
         typer.echo(f"newest sample: {_at(newest)}")
         raise typer.Exit(0 if fresh else FAILED)
     for number in (signal.SIGINT, signal.SIGTERM):

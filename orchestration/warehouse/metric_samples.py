@@ -129,9 +129,12 @@ def samples(connection: psycopg.Connection, metric: str, since: datetime, until:
         ).fetchall()
 
 
-def newest_sample(connection: psycopg.Connection) -> datetime | None:
-    """When the newest sample was taken of the metric that always can be: engine_up."""
-    return connection.execute("select max(sampled_at) from ops.metric_samples where metric = 'engine_up'").fetchone()[0]
+def newest_sample(connection: psycopg.Connection, now: datetime) -> datetime | None:
+    """When the newest sample was taken of the metric that always can be: engine_up. A clock that was ahead has left some
+    that are still to come: they vouch for nothing."""
+    return connection.execute(
+        "select max(sampled_at) from ops.metric_samples where metric = 'engine_up' and sampled_at <= %s", [now]
+    ).fetchone()[0]
 
 
 def delete_samples(connection: psycopg.Connection, before: datetime) -> int:

@@ -1,7 +1,7 @@
 """`marketing alerts` and `marketing switch`, as typed."""
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -129,9 +129,15 @@ def test_a_switch_is_turned_and_says_who_did_it(shell: Shell):
 
 
 def test_whether_a_monitor_is_at_work_is_an_exit_code(shell: Shell, warehouse: Warehouse):
+    def sampled(ahead: timedelta) -> None:
+        with warehouse.connect() as connection:
+            add_samples(connection, [{"metric": "engine_up", "sampled_at": datetime.now(UTC) + ahead, "value": 1.0}])
+
     assert shell.type("monitor --check").exit_code == 1
-    with warehouse.connect() as connection:
-        add_samples(connection, [{"metric": "engine_up", "sampled_at": datetime.now(UTC), "value": 1.0}])
+    # Of a clock that was ahead: it would vouch for a day in which nobody is at work.
+    sampled(timedelta(days=1))
+    assert shell.type("monitor --check").exit_code == 1
+    sampled(timedelta())
     assert shell.type("monitor --check").exit_code == 0
 
 

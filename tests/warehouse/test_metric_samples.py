@@ -226,7 +226,7 @@ def test_it_measures_when_a_minute_begins():
 
 def _newest(warehouse: Warehouse) -> datetime | None:
     with warehouse.connect() as connection:
-        return newest_sample(connection)
+        return newest_sample(connection, datetime.now(UTC))
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
