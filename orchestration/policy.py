@@ -215,6 +215,7 @@ class Policy(BaseModel):
 
     marts_max_age_minutes: Annotated[int, Field(ge=1, le=1_000_000)]
     raw_max_age_hours: Annotated[int, Field(ge=1, le=100_000)]
+    feed_delivery_hours: Annotated[int, Field(ge=1, le=24)]
 
     @classmethod
     def load(cls, project_file: Path, environ: Mapping[str, str]) -> Self:

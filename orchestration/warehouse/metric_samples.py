@@ -130,8 +130,8 @@ def samples(connection: psycopg.Connection, metric: str, since: datetime, until:
 
 
 def newest_sample(connection: psycopg.Connection, now: datetime) -> datetime | None:
-    """When the newest sample was taken of the metric that always can be: engine_up. A clock that was ahead has left some
-    that are still to come: they vouch for nothing."""
+    """When the newest sample was taken of the metric that always can be: engine_up. What a clock that was ahead has
+    left, and is still to come, vouches for nothing."""
     return connection.execute(
         "select max(sampled_at) from ops.metric_samples where metric = 'engine_up' and sampled_at <= %s", [now]
     ).fetchone()[0]

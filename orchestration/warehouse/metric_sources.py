@@ -92,30 +92,33 @@ order by build_id desc
 limit 1
 """
 # How long ago each feed last came, over what is allowed: raw_max_age_hours, or half again as long as nine in ten of its
-# pauses of late, since some come once a week. Of a feed that came once nobody knows when it should come again. A held
-# load has come, but nobody sees it.
+# pauses of late, since some come once a week. Files of one delivery are none apart: those of the same few hours. Of a
+# feed that came once nobody knows when it should come again. A held load has come, but nobody sees it.
 FEEDS = """
-with loads as (
+with deliveries as (
     select
-        feed, finished_at,
-        finished_at - lag(finished_at) over (partition by feed order by finished_at) as pause,
-        row_number() over (partition by feed order by finished_at desc) as age
+        feed,
+        min(finished_at) as began_at,
+        max(finished_at) as ended_at,
+        min(finished_at) - lag(max(finished_at)) over (partition by feed order by min(finished_at)) as pause,
+        row_number() over (partition by feed order by min(finished_at) desc) as age
     from raw.loads
-    where status in ('loaded', 'accepted')
+    where status in ('loaded', 'accepted') and finished_at <= %(now)s
+    group by feed, date_bin(make_interval(hours => %(feed_delivery_hours)s), finished_at, 'epoch')
 ),
 feeds as (
     select
         feed,
-        extract(epoch from %(now)s - max(finished_at))::float8 / 3600 as hours,
+        extract(epoch from %(now)s - max(ended_at))::float8 / 3600 as hours,
         greatest(
             %(raw_max_age_hours)s,
             1.5 * extract(
                 epoch from percentile_disc(0.9) within group (order by pause) filter (where age <= %(history_loads)s)
             )::float8 / 3600
         ) as allowed
-    from loads
+    from deliveries
     group by feed
-    having count(pause) > 0
+    having max(ended_at) - min(began_at) > make_interval(hours => %(feed_delivery_hours)s)
 )
 select
     feed,

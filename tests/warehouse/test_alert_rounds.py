@@ -224,6 +224,24 @@ def test_a_feed_is_late_by_its_own_habit(warehouse: Warehouse):
     assert both["label"] == "conversions: 50 hours ago, allowed are 36; touchpoints: 60 hours ago, allowed are 36"
 
 
+def test_files_of_one_delivery_are_no_habit(warehouse: Warehouse):
+    """Prevents a feed of twelve files a week from being late each week, by the seconds between them."""
+    files = [number * 0.01 for number in range(12)]
+    load(warehouse, "attribution_truth", *[week * 168 + 100 + hours for week in range(4) for hours in files])
+    weekly = sample_of(warehouse, "feed_lateness")
+    assert weekly["value"] == pytest.approx(100 / (1.5 * 168), rel=1e-2)
+    # One delivery, of which nobody knows whether there will be another.
+    load(warehouse, "refunds", *[2000 + hours for hours in files])
+    assert sample_of(warehouse, "feed_lateness")["label"].startswith("attribution_truth")
+
+
+def test_a_feed_that_comes_all_the_time_is_late_in_spite_of_one_long_pause(warehouse: Warehouse):
+    """Prevents an outage that makes the next one last as long before anybody hears of it."""
+    load(warehouse, "touchpoints", *[30 + step / 2 for step in range(200)], *[230 + step / 2 for step in range(200)])
+    late = sample_of(warehouse, "feed_lateness")
+    assert late["label"] == f"touchpoints: 30 hours ago, allowed are {POLICY.raw_max_age_hours}"
+
+
 def test_of_what_a_late_feed_tells_nothing_is_said(warehouse: Warehouse):
     """Prevents a page about a rate that only looks low because conversions did not arrive, or are held."""
     for feed in ("campaign_events", "users"):
