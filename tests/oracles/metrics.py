@@ -71,3 +71,32 @@ def spent(
     """Minutes down of those of so many days, over as many as may be down in all of them."""
     found = _was_up(samples, now, days * 24 * 60)
     return Fraction(found.count(False)) / (allowed * days * 24 * 60) if found else None
+
+
+def ai_success(
+    jobs: Iterable[tuple[datetime, bool]],
+    breaker: Sequence[tuple[str, datetime]],
+    now: datetime,
+    *,
+    window: timedelta,
+    least: int,
+    floor: Fraction,
+    remembered: timedelta,
+) -> tuple[Fraction, int, Fraction] | None:
+    """(share of fit jobs, how many, whether that is enough: 0 to 1); None without a job to tell of.
+
+    jobs: when each ended, and whether it was fit. breaker: its states in order, and since when. remembered: how long a
+    try that closed it counts.
+    """
+    known = [change for change in breaker if change[1] <= now]
+    ended = [(at, is_fit) for at, is_fit in jobs if at <= now]
+    is_closed = bool(known) and known[-1][0] == "closed"
+    begins = max(now - window, known[-1][1]) if is_closed else now - window
+    counted = [is_fit for at, is_fit in ended if at > begins]
+    enough = min(Fraction(len(counted), least), Fraction(1))
+    if is_closed and len(known) > 1 and now - known[-1][1] < remembered and len(counted) < least:
+        tried = [is_fit for at, is_fit in ended if at > known[-2][1]]
+        if tried:
+            share = Fraction(sum(tried), len(tried))
+            return share, len(tried), Fraction(1) if share >= floor else enough
+    return (Fraction(sum(counted), len(counted)), len(counted), enough) if counted else None

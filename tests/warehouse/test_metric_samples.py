@@ -8,7 +8,7 @@ from fractions import Fraction
 from threading import Event, Thread
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -20,7 +20,8 @@ from orchestration.warehouse import Warehouse
 from orchestration.warehouse.failures import RunFailure, record_failure
 from orchestration.warehouse.metric_samples import add_samples, delete_samples, newest_sample, samples
 from orchestration.warehouse.metric_sources import UP, measure
-from tests.oracles.metrics import burn, rollups, spent, uptime
+from tests.content_outcomes import breaker_turned, jobs_ended
+from tests.oracles.metrics import ai_success, burn, rollups, spent, uptime
 
 POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
 START = datetime(2026, 3, 1, 23, 50, tzinfo=UTC)
@@ -268,3 +269,40 @@ def test_a_build_that_crashes_does_not_end_what_the_one_before_failed(warehouse:
     for crashed in (("failed", '{"failed": []}'), ("failed", None), ("abandoned", None), ("running", None)):
         assert failed_checks(*crashed) == (2, "a, b")
     assert failed_checks("published", None) == (0, None)
+
+
+JOBS = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=12)
+CHANGES = st.lists(st.integers(0, 60), max_size=5, unique=True).map(sorted)
+TURNS = ("open", "half_open", "closed", "open", "closed")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=JOBS, changes=CHANGES, later=st.integers(20, 120))
+@example(drawn=[(10, False)] * 4 + [(12, True)] * 3 + [(14, True)] * 4, changes=[10, 11, 13], later=30)
+def test_success_of_ai_is_that_of_the_oracle_whenever_the_breaker_turned(
+    warehouse: Warehouse, drawn: list, changes: list[int], later: int
+):
+    """Prevents a try of three that acquits, or accuses, what came after it."""
+    quarter = timedelta(minutes=15)
+    numbers = {"content_breaker_window_minutes": 120, "content_breaker_min_jobs": 4, "metric_max_age_hours": 10}
+    with warehouse.connect(autocommit=True) as connection:
+        connection.execute("truncate ops.content_calls, ops.content_jobs, ops.content_breaker cascade")
+        for step, is_fit in drawn:
+            jobs_ended(warehouse, START + step * quarter, is_fit)
+        breaker = [(state, START + step * quarter) for state, step in zip(TURNS, changes, strict=False)]
+        for state, since in breaker:
+            breaker_turned(warehouse, state, since)
+        now = START + later * quarter / 2
+        found = measure(connection, now, "ai_success_rate", POLICY.model_copy(update=numbers))
+    expected = ai_success(
+        [(START + step * quarter, is_fit) for step, is_fit in drawn],
+        breaker,
+        now,
+        window=timedelta(hours=2),
+        least=4,
+        floor=Fraction("0.9"),
+        remembered=timedelta(hours=10),
+    )
+    assert (found and (found["value"], found["size"], found["maturity"])) == (
+        expected and tuple(pytest.approx(float(one)) for one in expected)
+    )

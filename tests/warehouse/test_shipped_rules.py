@@ -14,6 +14,7 @@ from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
 from orchestration.warehouse.metric_samples import add_samples
 from orchestration.warehouse.metric_sources import METRICS, UP, measure
+from tests.content_outcomes import breaker_turned, jobs_ended
 
 POLICY = Policy.load(REPOSITORY / "dbt_project.yml", os.environ)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -198,38 +199,6 @@ def test_a_budget_is_spent_once_all_of_it_is(warehouse: Warehouse, known: Alerti
     with warehouse.connect() as connection:
         (body,) = connection.execute("select body from ops.alert_outbox where reason = 'fired' limit 1").fetchone()
     assert "(45 minutes down, 43.2 allowed in 30 days)" in body
-
-
-def jobs_ended(warehouse: Warehouse, at: datetime, *are_fit: bool) -> None:
-    """Jobs for content that called a model and ended then, a second apart."""
-    with warehouse.connect() as connection:
-        for number, is_fit in enumerate(are_fit):
-            connection.execute(
-                """
-                with brief as (
-                    insert into ops.content_briefs (brief_key, kind, subject_id, brief, as_of)
-                    values (gen_random_uuid()::text, 'campaign', 'c', '{}', %(at)s)
-                    returning brief_id
-                ),
-                job as (
-                    insert into ops.content_jobs
-                        (brief_id, prompt_version, model, parameters, parameters_sha256, status, finished_at)
-                    select brief_id, 'v1', 'm', '{}', 'x', %(status)s, %(at)s from brief
-                    returning job_id
-                )
-                insert into ops.content_calls (job_id, attempt, outcome, price_version, reserved_usd_micros)
-                select job_id, 1, 'answered', 'v1', 0 from job
-                """,
-                {"at": at + number * timedelta(seconds=1), "status": "done" if is_fit else "rejected"},
-            )
-
-
-def breaker_turned(warehouse: Warehouse, state: str, at: datetime) -> None:
-    with warehouse.connect() as connection:
-        connection.execute(
-            "insert into ops.content_breaker (state, since, reason, pause_minutes) values (%s, %s, 'a test', 30)",
-            [state, at],
-        )
 
 
 def told_of(warehouse: Warehouse, known: Alerting, rule: str, start: datetime, times: Sequence[timedelta]) -> list[str]:
