@@ -1,12 +1,14 @@
 """Sends what the outbox holds: claim, send, record; a kill in between repeats a message, and loses none.
 
-Of one channel, what is due at once goes as one message where the channel takes that.
+Of one channel, what is due at once goes as one message where the channel takes that. One that fails is tried again by
+a later round, so that a receiver which is dead holds up neither the others nor those who judge.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from time import monotonic
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Connection, Warehouse
@@ -42,11 +44,13 @@ class Patience:
             timedelta(hours=policy.alert_give_up_hours),
         )
 
-    def wait(self, message: ClaimedMessage, outcome: Outcome, now: datetime, luck: Random) -> timedelta | None:
-        """Until the next attempt; None: there is none."""
-        if outcome.is_final or now - message.created_at >= self.give_up:
-            return None
-        return wait_before(message.attempts - 1, self.first, self.longest, outcome.retry_after, luck)
+    def wait(self, failures: int, outcome: Outcome, luck: Random) -> timedelta:
+        """Until a channel is tried again that has failed so often in a row."""
+        return wait_before(max(failures, 1) - 1, self.first, self.longest, outcome.retry_after, luck)
+
+    def is_over(self, message: ClaimedMessage, now: datetime) -> bool:
+        """Whether a message that fails now is not tried again."""
+        return now - message.created_at >= self.give_up
 
 
 @dataclass(frozen=True)
@@ -65,33 +69,59 @@ def deliver(
     *,
     fallback: str,
     send: Callable[[Transport, ClaimedMessage], Outcome],
+    limit: timedelta = timedelta.max,
     luck: Random | None = None,
     tell: Callable[[Sent], None] = lambda _sent: None,
 ) -> int:
-    """Send all that is due, until nothing is; returns how many were taken.
+    """Send what is due, each message once at most; returns how many were taken.
 
-    transports: channel -> where its messages go. What a channel refuses for good, or has no transport, is told on
-    another channel that people read, else on fallback, which is one of them. send: by which a message goes once, within
-    a time (sender.Sender).
+    A channel that fails is left until its next try, with all that waits for it. transports: channel -> where its
+    messages go. What a channel refuses for good, or has no transport, is told on another channel that people read, else
+    on fallback, which is one of them. send: by which a message goes once, within a time (sender.Sender). limit: after
+    which no further one is begun.
     """
     luck = luck or Random()
-    taken = 0
+    taken, left, begun = 0, set(), monotonic()
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
-        while due := stored.claim(connection, LEASE):
-            transport = transports.get(due[0].channel)
-            if transport is None:
-                outcome = Outcome(f"no address of the channel {due[0].channel} is known", is_final=True)
-            else:
-                if transport.takes_many:
-                    due += stored.claim(connection, LEASE, channel=due[0].channel, most=MOST_AT_ONCE - 1)
-                outcome = send(transport, together(due))
-            alone = transport is not None and outcome.is_final and len(due) > 1
-            for message in due:
-                # One that a receiver refuses for good must not take the others with it.
-                came = send(transport, message) if alone else outcome
-                taken += came.error is None
-                tell(_record(connection, message, came, patience, _next_channel(message, transports, fallback), luck))
+
+        def record(message: ClaimedMessage, outcome: Outcome, pause: timedelta | None) -> None:
+            other = _next_channel(message, transports, fallback)
+            tell(_record(connection, message, outcome, patience, pause, other))
+
+        while monotonic() - begun < limit.total_seconds() and (due := stored.claim(connection, LEASE, but=left)):
+            channel = due[0].channel
+            transport = transports.get(channel)
+            comes_together = transport is not None and transport.takes_many
+            if comes_together:
+                due += stored.claim(connection, LEASE, channel=channel, most=MOST_AT_ONCE - 1)
+            pause = failure = None
+            for message, outcome in _sent(transport, due, send):
+                if outcome.error is not None and not outcome.is_final and pause is None:
+                    failures = stored.failures_in_a_row(connection, channel, come_together=comes_together)
+                    pause, failure = patience.wait(failures, outcome, luck), outcome
+                taken += outcome.error is None
+                record(message, outcome, pause)
+            if pause is not None:
+                left.add(channel)
+                stored.put_off(connection, channel, pause)
+                # Only one is tried for all of them, so that their time is over with or without a try of their own.
+                for message in stored.outdated(connection, channel, patience.give_up):
+                    record(message, failure, pause)
     return taken
+
+
+def _sent(
+    transport: Transport | None, due: Sequence[ClaimedMessage], send: Callable[[Transport, ClaimedMessage], Outcome]
+) -> Iterator[tuple[ClaimedMessage, Outcome]]:
+    """Send messages of one channel, and tell of each what came of it."""
+    if transport is None:
+        outcome = Outcome(f"no address of the channel {due[0].channel} is known", is_final=True)
+    else:
+        outcome = send(transport, together(due))
+    for message in due:
+        # One that a receiver refuses for good must not take the others with it.
+        is_alone = transport is not None and outcome.is_final and len(due) > 1
+        yield message, send(transport, message) if is_alone else outcome
 
 
 def _next_channel(message: ClaimedMessage, transports: Mapping[str, Transport], fallback: str) -> str:
@@ -142,14 +172,14 @@ def _record(
     message: ClaimedMessage,
     outcome: Outcome,
     patience: Patience,
+    pause: timedelta | None,
     fallback: str,
-    luck: Random,
 ) -> Sent:
     if outcome.error is None:
         stored.record_sent(connection, message.message_id)
         return Sent(message, outcome, None)
     now = datetime.now(UTC)
-    sent = Sent(message, outcome, patience.wait(message, outcome, now, luck))
+    sent = Sent(message, outcome, None if outcome.is_final or patience.is_over(message, now) else pause)
     _record_failure(connection, sent, fallback, now)
     return sent
 

@@ -3,7 +3,7 @@ stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from orchestration.policy import Policy
 from orchestration.warehouse import Warehouse
@@ -39,7 +39,15 @@ def go_round(
     samples = take_samples(warehouse, policy, datetime.now(UTC)) if measures else 0
     found = store(warehouse, alerting.rules, alerting.contacts, resting=alerting.resting, links=links)
     with Sender() as sender:
-        sent = deliver(warehouse, alerting.transports, Patience.of(policy), fallback=FILE, send=sender.send, tell=tell)
+        sent = deliver(
+            warehouse,
+            alerting.transports,
+            Patience.of(policy),
+            fallback=FILE,
+            send=sender.send,
+            limit=timedelta(seconds=policy.alert_round_seconds),
+            tell=tell,
+        )
     return Round(samples, found, sent)
 
 

@@ -4,7 +4,7 @@ Whoever stores holds `only_one_stores`: a rule is judged and its messages are wr
 sends claims a message for a while; when its process dies, the message is due again, under the same dedup key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -176,11 +176,17 @@ def forward(connection: psycopg.Connection, message: NewMessage, now: datetime) 
 
 
 def claim(
-    connection: psycopg.Connection, lease: timedelta, *, channel: str | None = None, most: int = 1
+    connection: psycopg.Connection,
+    lease: timedelta,
+    *,
+    channel: str | None = None,
+    but: Collection[str] = (),
+    most: int = 1,
 ) -> list[ClaimedMessage]:
     """The next messages that are due and nobody's, `most` of them at most; ours for the lease. Commit before sending.
 
-    channel: of that one alone. Messages of one incident go to a channel in order: none overtakes one that waits.
+    channel: of that one alone; but: of none of these. What was tried least comes first, so that one which fails again
+    and again keeps no other back. Messages of one incident go to a channel in order: none overtakes one that waits.
     """
     with connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor:
         claimed = cursor.execute(
@@ -197,6 +203,7 @@ def claim(
                         waiting.status = 'waiting'
                         and waiting.due_at <= clock_timestamp()
                         and (%(channel)s::text is null or waiting.channel = %(channel)s)
+                        and waiting.channel <> all(%(but)s)
                         and coalesce(waiting.claimed_until, '-infinity') <= clock_timestamp()
                         and not exists (
                             select from ops.alert_outbox as earlier
@@ -206,7 +213,7 @@ def claim(
                                 and earlier.message_id < waiting.message_id
                                 and earlier.status = 'waiting'
                         )
-                    order by waiting.due_at, waiting.message_id
+                    order by waiting.attempts, waiting.due_at, waiting.message_id
                     limit %(most)s
                     for update skip locked
                 ))
@@ -216,9 +223,55 @@ def claim(
                 outbox.dedup_key, outbox.severity, outbox.is_over, outbox.title, outbox.body, outbox.fields,
                 outbox.attempts, outbox.created_at
             """,
-            {"lease": lease, "channel": channel, "most": most},
+            {"lease": lease, "channel": channel, "but": sorted(but), "most": most},
         ).fetchall()
     return sorted(claimed, key=lambda message: message.message_id)
+
+
+def failures_in_a_row(connection: psycopg.Connection, channel: str, *, come_together: bool) -> int:
+    """How often a channel has failed by now, as what waits for it was tried; come_together: one try was of many."""
+    return connection.execute(
+        """
+        select coalesce(case when %(come_together)s then max(attempts) else sum(attempts) end, 0)
+        from ops.alert_outbox
+        where status = 'waiting' and channel = %(channel)s
+        """,
+        {"channel": channel, "come_together": come_together},
+    ).fetchone()[0]
+
+
+def put_off(connection: psycopg.Connection, channel: str, wait: timedelta) -> None:
+    """Let all that waits for a channel wait so long at least: it is tried once then, not once for each message."""
+    connection.execute(
+        """
+        update ops.alert_outbox
+        set due_at = greatest(due_at, statement_timestamp() + %(wait)s)
+        where status = 'waiting' and channel = %(channel)s
+        """,
+        {"channel": channel, "wait": wait},
+    )
+
+
+def outdated(connection: psycopg.Connection, channel: str, after: timedelta) -> list[ClaimedMessage]:
+    """What has waited so long for a channel, and is nobody's: due or not, since it is not to be sent any more."""
+    with connection.cursor(row_factory=class_row(ClaimedMessage)) as cursor:
+        return cursor.execute(
+            """
+            select
+                outbox.message_id, outbox.incident_id, incidents.rule, outbox.reason, outbox.channel,
+                outbox.dedup_key, outbox.severity, outbox.is_over, outbox.title, outbox.body, outbox.fields,
+                outbox.attempts, outbox.created_at
+            from ops.alert_outbox as outbox
+            inner join ops.alert_incidents as incidents on outbox.incident_id = incidents.incident_id
+            where
+                outbox.status = 'waiting'
+                and outbox.channel = %(channel)s
+                and outbox.created_at <= clock_timestamp() - %(after)s
+                and coalesce(outbox.claimed_until, '-infinity') <= clock_timestamp()
+            order by outbox.message_id
+            """,
+            {"channel": channel, "after": after},
+        ).fetchall()
 
 
 def channels_told(connection: psycopg.Connection, incident_id: int) -> list[str]:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -170,15 +169,106 @@ def test_a_receiver_that_asks_for_time_gets_it(fired: Warehouse):
 
 def test_waits_double_up_to_a_limit_and_end():
     patience, now = Patience(timedelta(seconds=4), timedelta(minutes=1), timedelta(hours=1)), datetime.now(UTC)
-    message = ClaimedMessage(1, "fired", "c", "k", "info", False, "t", "b", {}, 1, "r", 1, now)
-    waits = [
-        patience.wait(replace(message, attempts=attempt), Outcome("x"), now, Random(seed))
-        for attempt, seed in zip((1, 2, 3, 9, 400), range(5), strict=True)
-    ]
+    waits = [patience.wait(failures, Outcome("x"), Random(failures)) for failures in (1, 2, 3, 9, 400)]
     for wait, most in zip(waits, (4, 8, 16, 60, 60), strict=True):
         assert timedelta(seconds=most / 2) <= wait <= timedelta(seconds=most)
-    assert patience.wait(message, Outcome("x"), now + timedelta(hours=1), Random(1)) is None
-    assert patience.wait(message, Outcome("x", is_final=True), now, Random(1)) is None
+    message = ClaimedMessage(1, "fired", "c", "k", "info", False, "t", "b", {}, 1, "r", 1, now)
+    assert not patience.is_over(message, now + timedelta(minutes=59))
+    assert patience.is_over(message, now + timedelta(hours=1))
+
+
+def incidents(warehouse: Warehouse, count: int, *channels: str, first: int = 0) -> None:
+    """So many incidents, with a message for each of these channels."""
+    update = {"channels": channels or ("webhook",)}
+    rules = [RULE.model_copy(update=update | {"name": f"rule_{first + number}"}) for number in range(count)]
+    measure(warehouse, 0.3, 0.3, 0.3)
+    store(warehouse, rules, CONTACTS, NOW + 2 * MINUTE)
+
+
+def test_a_receiver_that_is_dead_is_asked_once_in_a_round_and_all_wait_for_its_next_try(warehouse: Warehouse):
+    """Prevents one receiver without an answer that keeps every rule from being judged for half an hour."""
+    incidents(warehouse, 10, "webhook", "file")
+    # Due again before the others have had their turn, as with a time-out of seconds.
+    eager = Patience(timedelta(milliseconds=1), timedelta(milliseconds=1), timedelta(hours=1))
+
+    def no_answer(transport: Transport, message: ClaimedMessage) -> Outcome:
+        time.sleep(0.01)
+        return transport.send(message)
+
+    dead, file = Scripted(Outcome("no answer")), Scripted(Outcome())
+    transports = {"webhook": dead, "file": file}
+    assert deliver(warehouse, transports, eager, fallback="file", send=no_answer) == 10
+    assert len(dead.sent) == 1
+    waiting = [row for row in outbox(warehouse) if row["channel"] == "webhook"]
+    assert sorted(row["attempts"] for row in waiting) == [0] * 9 + [1]
+    assert len({row["due_at"] for row in waiting}) == 1
+
+
+def test_a_channel_that_goes_on_failing_is_tried_less_and_less_whatever_waits_for_it(warehouse: Warehouse):
+    """Prevents a run for each of many messages that wait for the same dead receiver."""
+    incidents(warehouse, 10)
+    patience = Patience(timedelta(seconds=10), timedelta(hours=1), timedelta(days=1))
+    dead = Scripted(Outcome("no answer"))
+    for most in (10, 20, 40, 80):
+        deliver(warehouse, {"webhook": dead}, patience, fallback="webhook", send=directly)
+        with warehouse.connect() as connection:
+            wait = stored.next_due(connection) - datetime.now(UTC)
+            assert timedelta(seconds=most / 2 - 1) < wait <= timedelta(seconds=most)
+            connection.execute("update ops.alert_outbox set due_at = now()")
+    assert len(dead.sent) == 4
+
+
+def test_a_message_that_alone_fails_keeps_the_others_of_its_channel_back_once(warehouse: Warehouse):
+    """Prevents that what a receiver chokes on is tried first for ever."""
+    incidents(warehouse, 5)
+
+    class Choking(Scripted):
+        def send(self, message: ClaimedMessage) -> Outcome:
+            self.sent.append(message)
+            return Outcome("answered 500") if message.rule == "rule_0" else Outcome()
+
+    receiver = Choking(Outcome())
+    assert deliver(warehouse, {"webhook": receiver}, AT_ONCE, fallback="webhook", send=directly) == 0
+    time.sleep(0.003)
+    assert deliver(warehouse, {"webhook": receiver}, AT_ONCE, fallback="webhook", send=directly) == 4
+    assert [message.rule for message in receiver.sent].count("rule_0") == 2
+
+
+def test_what_is_new_is_tried_at_once_though_its_channel_failed(warehouse: Warehouse):
+    incidents(warehouse, 2)
+    patience = Patience(timedelta(hours=1), timedelta(hours=1), timedelta(days=1))
+    receiver = Scripted(Outcome("no answer"), Outcome())
+    assert deliver(warehouse, {"webhook": receiver}, patience, fallback="webhook", send=directly) == 0
+    incidents(warehouse, 1, first=7)
+    assert deliver(warehouse, {"webhook": receiver}, patience, fallback="webhook", send=directly) == 1
+    assert receiver.sent[-1].rule == "rule_7"
+
+
+def test_what_waits_too_long_for_a_dead_channel_is_given_up_with_what_was_tried(warehouse: Warehouse):
+    """Prevents that the tenth message is told elsewhere hours after its time, since the first nine went before."""
+    incidents(warehouse, 10)
+    with warehouse.connect() as connection:
+        connection.execute("update ops.alert_outbox set created_at = now() - interval '2 hours'")
+    dead, file = Scripted(Outcome("no answer")), Scripted(Outcome())
+    assert deliver(warehouse, {"webhook": dead, "file": file}, AT_ONCE, fallback="file", send=directly) == 10
+    assert len(dead.sent) == 1
+    assert {row["status"] for row in outbox(warehouse) if row["channel"] == "webhook"} == {"dead"}
+    assert len({message.rule for message in file.sent}) == 10
+
+
+def test_a_round_ends_with_its_time_and_the_next_sends_the_rest(warehouse: Warehouse):
+    """Prevents many slow receivers that keep judging waiting together, each within its own time."""
+    incidents(warehouse, 5)
+
+    def slowly(transport: Transport, message: ClaimedMessage) -> Outcome:
+        time.sleep(0.1)
+        return transport.send(message)
+
+    receiver = Scripted(Outcome())
+    options = {"fallback": "webhook", "send": slowly}
+    assert deliver(warehouse, {"webhook": receiver}, AT_ONCE, limit=timedelta(seconds=0.15), **options) == 2
+    assert deliver(warehouse, {"webhook": receiver}, AT_ONCE, **options) == 3
+    assert len({message.message_id for message in receiver.sent}) == 5
 
 
 def test_a_later_message_of_an_incident_does_not_overtake_an_earlier_one(fired: Warehouse):
@@ -325,8 +415,8 @@ def test_a_message_that_cannot_be_sent_keeps_no_other_back(fired: Warehouse):
 def test_who_comes_too_late_changes_nothing(fired: Warehouse):
     """Prevents an alarm that is sent again after its all-clear, because a sender took longer than its lease."""
     with fired.connect(autocommit=True) as connection:
-        (late,) = stored.claim(connection, timedelta(0))
-        (again,) = stored.claim(connection, timedelta(0))
+        (late,) = stored.claim(connection, timedelta(0), channel="webhook")
+        (again,) = stored.claim(connection, timedelta(0), channel="webhook")
         assert late.message_id == again.message_id
         assert not stored.record_failed(connection, late, "no answer", timedelta(0))
         stored.record_sent(connection, again.message_id)
