@@ -82,20 +82,24 @@ def deliver(
     """
     luck = luck or Random()
     taken, left, begun = 0, set(), monotonic()
+
+    def is_time() -> bool:
+        return monotonic() - begun < limit.total_seconds()
+
     with warehouse.connect(APPLICATION, autocommit=True) as connection:
 
         def record(message: ClaimedMessage, outcome: Outcome, pause: timedelta | None) -> None:
             other = _next_channel(message, transports, fallback)
             tell(_record(connection, message, outcome, patience, pause, other))
 
-        while monotonic() - begun < limit.total_seconds() and (due := stored.claim(connection, LEASE, but=left)):
+        while is_time() and (due := stored.claim(connection, LEASE, but=left)):
             channel = due[0].channel
             transport = transports.get(channel)
             comes_together = transport is not None and transport.takes_many
             if comes_together:
                 due += stored.claim(connection, LEASE, channel=channel, most=MOST_AT_ONCE - 1)
             pause = failure = None
-            for message, outcome in _sent(transport, due, send):
+            for message, outcome in _sent(connection, transport, due, send, is_time):
                 if outcome.error is not None and not outcome.is_final and pause is None:
                     failures = stored.failures_in_a_row(connection, channel, come_together=comes_together)
                     pause, failure = patience.wait(failures, outcome, luck), outcome
@@ -111,17 +115,33 @@ def deliver(
 
 
 def _sent(
-    transport: Transport | None, due: Sequence[ClaimedMessage], send: Callable[[Transport, ClaimedMessage], Outcome]
+    connection: Connection,
+    transport: Transport | None,
+    due: Sequence[ClaimedMessage],
+    send: Callable[[Transport, ClaimedMessage], Outcome],
+    is_time: Callable[[], bool],
 ) -> Iterator[tuple[ClaimedMessage, Outcome]]:
-    """Send messages of one channel, and tell of each what came of it."""
+    """Send messages of one channel, and tell of each what came of it; of what is given back to others, nothing."""
     if transport is None:
         outcome = Outcome(f"no address of the channel {due[0].channel} is known", is_final=True)
     else:
         outcome = send(transport, together(due))
-    for message in due:
-        # One that a receiver refuses for good must not take the others with it.
-        is_alone = transport is not None and outcome.is_final and len(due) > 1
-        yield message, send(transport, message) if is_alone else outcome
+    if transport is None or not outcome.is_final or len(due) == 1:
+        yield from ((message, outcome) for message in due)
+        return
+    # One that a receiver refuses for good must not take the others with it.
+    for place, message in enumerate(due):
+        if place and not is_time():
+            stored.hold(connection, due[place:], timedelta())
+            return
+        # Each may take as long as the lease of all of them was made for.
+        if message.message_id not in stored.hold(connection, due[place:], LEASE):
+            continue
+        outcome = send(transport, message)
+        yield message, outcome
+        if outcome.error is not None and not outcome.is_final:
+            stored.hold(connection, due[place + 1 :], timedelta())
+            return
 
 
 def _next_channel(message: ClaimedMessage, transports: Mapping[str, Transport], fallback: str) -> str:

@@ -228,6 +228,28 @@ def claim(
     return sorted(claimed, key=lambda message: message.message_id)
 
 
+def hold(connection: psycopg.Connection, claimed: Sequence[ClaimedMessage], lease: timedelta) -> frozenset[int]:
+    """Make the lease of claimed messages anew, from now on (none: give them back); numbers of those still ours."""
+    held = connection.execute(
+        """
+        update ops.alert_outbox as outbox
+        set claimed_until = statement_timestamp() + %(lease)s
+        from unnest(%(messages)s::bigint[], %(attempts)s::integer[]) as ours (message_id, attempts)
+        where
+            outbox.message_id = ours.message_id
+            and outbox.attempts = ours.attempts
+            and outbox.status = 'waiting'
+        returning outbox.message_id
+        """,
+        {
+            "lease": lease,
+            "messages": [message.message_id for message in claimed],
+            "attempts": [message.attempts for message in claimed],
+        },
+    )
+    return frozenset(message_id for (message_id,) in held)
+
+
 def failures_in_a_row(connection: psycopg.Connection, channel: str, *, come_together: bool) -> int:
     """How often a channel has failed by now, as what waits for it was tried; come_together: one try was of many."""
     return connection.execute(

@@ -16,6 +16,7 @@ from threading import Thread
 
 import pytest
 
+from orchestration.alerts import delivery
 from orchestration.alerts.channels import FileTransport, Transport, WebhookTransport
 from orchestration.alerts.check import store
 from orchestration.alerts.delivery import Patience, deliver
@@ -97,6 +98,47 @@ def test_one_that_is_refused_for_good_takes_no_other_with_it(warehouse: Warehous
     delivered(warehouse, chat, file)
     assert [message.rule for message in file.sent] == ["rule_1"]
     assert Counter(row["status"] for row in outbox(warehouse)) == {"sent": 3, "dead": 1}
+
+
+class OneByOne(Chatty):
+    """Refuses what comes together; takes a while for each by itself."""
+
+    def send(self, message: ClaimedMessage) -> Outcome:
+        if " alerts: " in message.title:
+            return Outcome("answered 400", is_final=True)
+        time.sleep(0.1)
+        return super().send(message)
+
+
+def test_what_is_sent_one_by_one_after_a_refusal_stays_with_its_sender(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+):
+    """Prevents that somebody else sends the nineteenth while its sender is at the fifth."""
+    monkeypatch.setattr(delivery, "LEASE", timedelta(seconds=0.3))
+    incidents(warehouse, 10)
+    slow = OneByOne(Outcome())
+    options = {"fallback": "webhook", "send": directly}
+    others = [Thread(target=deliver, args=(warehouse, {"webhook": slow}, AT_ONCE), kwargs=options) for _ in range(2)]
+    others[0].start()
+    time.sleep(0.5)
+    others[1].start()
+    for one in others:
+        one.join()
+    assert Counter(message.message_id for message in slow.sent) == dict.fromkeys(
+        [row["message_id"] for row in outbox(warehouse)], 1
+    )
+
+
+def test_what_is_sent_one_by_one_ends_with_the_round_or_a_failure_and_is_given_back(warehouse: Warehouse):
+    incidents(warehouse, 5)
+    slow = OneByOne(Outcome())
+    options = {"fallback": "webhook", "send": directly}
+    assert deliver(warehouse, {"webhook": slow}, AT_ONCE, limit=timedelta(seconds=0.15), **options) == 2
+    slow.outcomes = [Outcome(), Outcome("no answer"), Outcome()]
+    assert deliver(warehouse, {"webhook": slow}, AT_ONCE, **options) == 1
+    time.sleep(0.003)
+    assert deliver(warehouse, {"webhook": slow}, AT_ONCE, **options) == 2
+    assert {row["status"] for row in outbox(warehouse)} == {"sent"}
 
 
 def test_a_dead_message_is_told_by_another_way_to_people(fired: Warehouse):
@@ -342,6 +384,7 @@ SENDER = """
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from orchestration.alerts import delivery
 from orchestration.alerts import delivery
 from orchestration.alerts.channels import FileTransport, WebhookTransport
 from orchestration.alerts.sender import Sender
