@@ -206,6 +206,8 @@ class Policy(BaseModel):
     failed_runs_minutes: Annotated[int, Field(ge=1, le=100_000)]
     operations_min_sample: Count
     alert_headline_max_ms: Count
+    alert_unreachable_minutes: Annotated[int, Field(ge=1, le=1440)]
+    alert_unjudged_minutes: Annotated[int, Field(ge=2, le=1440)]
     alert_round_seconds: Annotated[int, Field(ge=1, le=300)]
     alert_retry_first_seconds: Annotated[int, Field(ge=1, le=3600)]
     alert_retry_longest_minutes: Annotated[int, Field(ge=1, le=1440)]

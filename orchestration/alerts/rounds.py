@@ -16,6 +16,9 @@ from .check import APPLICATION, NOWHERE, Links, Look, look, store
 from .delivery import Patience, Sent, deliver
 from .sender import Sender
 
+# Of each read of a look: whoever looks must not hang with what it looks at.
+LOOK_LIMIT_MS = 30_000
+
 
 @dataclass(frozen=True)
 class Round:
@@ -63,12 +66,27 @@ def take_samples(warehouse: Warehouse, policy: Policy, now: datetime, *, of_upti
         return add_samples(connection, found)
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """What a round would do. news: what it would store, in words; stored_at: when one last did; due_at: since when a
+    message can be sent, or from when on."""
+
+    news: tuple[str, ...]
+    stored_at: datetime | None
+    due_at: datetime | None
+
+
+def waiting(warehouse: Warehouse, alerting: Alerting, now: datetime) -> Waiting:
+    """What there is to be stored and sent. Only reads."""
+    with warehouse.connect(APPLICATION) as connection:
+        connection.execute(f"set statement_timeout = {LOOK_LIMIT_MS}")
+        found = look(connection, alerting.rules, alerting.contacts, now, resting=alerting.resting)
+        news = [*found.changed, *(f"{told.incident.rule}: {told.reason.value}" for told in found.due)]
+        return Waiting(tuple(dict.fromkeys(news)), stored.last_stored(connection), stored.next_due(connection))
+
+
 def is_news(warehouse: Warehouse, alerting: Alerting, now: datetime) -> tuple[bool, str]:
     """Whether a round would store or send anything, with what, in words. Only reads."""
-    with warehouse.connect(APPLICATION) as connection:
-        found = look(connection, alerting.rules, alerting.contacts, now, resting=alerting.resting)
-        due = stored.next_due(connection)
-    news = [*found.changed, *(f"{told.incident.rule}: {told.reason.value}" for told in found.due)]
-    if due is not None and due <= now:
-        news.append("messages wait")
-    return bool(news), ", ".join(dict.fromkeys(news))
+    found = waiting(warehouse, alerting, now)
+    news = [*found.news, *(["messages wait"] if found.due_at is not None and found.due_at <= now else [])]
+    return bool(news), ", ".join(news)

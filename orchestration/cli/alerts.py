@@ -44,10 +44,10 @@ def monitor(
         bool, typer.Option("--check", help="only say whether one is at work: exit code 1 without a fresh sample")
     ] = False,
 ) -> None:
-    """Take a sample of every metric each minute, until Ctrl-C: part of `marketing up`."""
+    """Take a sample of every metric each minute, and watch those who judge, until Ctrl-C: part of `marketing up`."""
     from orchestration.alerts.monitor import monitor as run
-    from orchestration.alerts.monitor import nobody
-    from orchestration.alerts.outage import outage_teller
+    from orchestration.alerts.monitor import unwatched
+    from orchestration.alerts.outage import Watch
 
     installation, stop = Installation.load(), Event()
     if only_check:
@@ -59,10 +59,10 @@ def monitor(
         raise typer.Exit(0 if fresh else FAILED)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_received: stop.set())
-    teller = outage_teller(_alerting(installation))
+    watch = Watch(installation.warehouse, installation.policy, installation.alert_addresses, tell)
     if not installation.settings.marketing_automation_enabled:
-        teller = nobody
-    run(installation.warehouse, installation.policy, stop, tell, tell_outage=teller)
+        watch = unwatched
+    run(installation.warehouse, installation.policy, stop, tell, watch=watch)
 
 
 @app.command("check")

@@ -356,6 +356,18 @@ def next_due(connection: psycopg.Connection) -> datetime | None:
     ).fetchone()[0]
 
 
+def last_stored(connection: psycopg.Connection) -> datetime | None:
+    """When what rules stand at, or a message, was last stored."""
+    return connection.execute(
+        """
+        select greatest(
+            (select max(updated_at) from ops.alert_states),
+            (select created_at from ops.alert_outbox order by message_id desc limit 1)
+        )
+        """
+    ).fetchone()[0]
+
+
 def acknowledge(connection: psycopg.Connection, incident_id: int, author: str) -> bool:
     """Store that somebody takes care of an incident: it is neither repeated nor escalated. False where it is over."""
     return (

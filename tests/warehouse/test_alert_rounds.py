@@ -4,20 +4,17 @@ import json
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from orchestration.alerts.alerting import FILE, Addresses, Alerting, alerting, webhook_secret
 from orchestration.alerts.channels import FileTransport, WebhookTransport
 from orchestration.alerts.check import Links, look, store
-from orchestration.alerts.monitor import monitor
-from orchestration.alerts.outage import outage_teller
 from orchestration.alerts.rounds import Round, go_round, is_news, take_samples
 from orchestration.alerts.rules import RulesError
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
-from orchestration.warehouse import Warehouse, WarehouseError
+from orchestration.warehouse import Warehouse
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.failures import RunFailure, record_failure
 from orchestration.warehouse.metric_samples import add_samples
@@ -293,38 +290,6 @@ def test_what_is_over_by_the_time_it_is_told_switches_nothing_off(warehouse: War
         (body,) = connection.execute("select body from ops.alert_outbox where reason = 'fired' limit 1").fetchone()
     # With the number that it fired for, not with that of when it was told.
     assert "ai_success_rate: 0.5" in body
-
-
-def test_people_are_told_that_the_warehouse_does_not_answer_and_of_its_end(warehouse: Warehouse):
-    """Prevents the one outage that the outbox cannot tell of."""
-    stop, said = Event(), []
-
-    class Gone:
-        def connect(self, *_arguments: object, **_options: object):
-            if len(said) > 3:
-                return warehouse.connect(*_arguments, **_options)
-            said.append("asked")
-            raise WarehouseError("connection refused")
-
-    heard: list[str] = []
-    teller = outage_teller(known(warehouse))
-
-    def told(since: datetime, fault: str | None) -> list[str]:
-        outcomes = teller(since, fault)
-        if fault is None:
-            stop.set()
-        return outcomes
-
-    monitor(
-        Gone(), POLICY, stop, heard.append, tell_outage=told, patience=timedelta(), interval=timedelta(milliseconds=20)
-    )
-    titles = list(dict.fromkeys(line["title"] for line in lines(warehouse)))
-    assert titles == [
-        "critical: The engine does not answer its readers, or nothing measures it",
-        "over: the warehouse answers again",
-    ]
-    assert "connection refused" in lines(warehouse)[0]["text"]
-    assert len({line["incident"] for line in lines(warehouse)}) == 1
 
 
 def test_contacts_that_were_named_must_be_there(warehouse: Warehouse):
