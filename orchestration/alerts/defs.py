@@ -16,6 +16,8 @@ from .check import Links
 from .rounds import go_round, is_news
 
 JOB = "alert_people"
+# Seconds, several times those of a round: while a run hangs, no rule is judged.
+LONGEST_RUN = 600
 
 
 def alerts_definitions(
@@ -43,7 +45,7 @@ def alerts_definitions(
             context.log.info(f"{told.incident.rule}: {told.reason.value}")
         context.log.info(f"{found.sent} messages taken")
 
-    @dg.job(name=JOB, executor_def=dg.in_process_executor)
+    @dg.job(name=JOB, executor_def=dg.in_process_executor, tags={"dagster/max_runtime": str(LONGEST_RUN)})
     def job() -> None:
         """Tell people what rules have found."""
         alert()

@@ -10,6 +10,7 @@ import pytest
 from orchestration.alerts.alerting import Addresses
 from orchestration.alerts.defs import JOB, alerts_definitions
 from orchestration.alerts.rounds import take_samples
+from orchestration.alerts.sender import LIMIT_SECONDS
 from orchestration.policy import Policy
 from orchestration.settings import REPOSITORY
 from orchestration.warehouse import Warehouse
@@ -56,6 +57,12 @@ def test_a_change_asks_for_one_run_which_tells_it(failing: Warehouse):
     assert json.loads(line)["title"] == "warning: A run has failed"
     assert "more: http://127.0.0.1:3000/runs/a" in json.loads(line)["text"]
     assert asked(definitions).skip_message == "nothing has changed"
+
+
+def test_a_run_that_hangs_is_ended(warehouse: Warehouse):
+    """Prevents one run that keeps every later one from being asked for."""
+    limit = int(shown(warehouse).resolve_job_def(JOB).run_tags["dagster/max_runtime"])
+    assert 2 * (POLICY.alert_round_seconds + LIMIT_SECONDS) < limit <= 60 * POLICY.alert_unjudged_minutes
 
 
 def test_switched_off_it_says_so(failing: Warehouse):
