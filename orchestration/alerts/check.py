@@ -41,8 +41,8 @@ KINDS = {
 @dataclass(frozen=True)
 class Look:
     """What each rule says now, and what is to be stored of it: changed, rules that stand otherwise, or are no more with
-    an incident open; decided, rules that could be judged for the first time, which is stored when something else is;
-    due, messages. silences: rule -> those that hold for it; explained: rule -> the rules that fire and explain it."""
+    an incident open; decided, rules that could be judged for the first time, of which nobody hears; due, messages.
+    silences: rule -> those that hold for it; explained: rule -> the rules that fire and explain it."""
 
     evaluations: Mapping[str, Evaluation]
     changed: Sequence[str]

@@ -82,6 +82,7 @@ def waiting(warehouse: Warehouse, alerting: Alerting, now: datetime) -> Waiting:
         connection.execute(f"set statement_timeout = {LOOK_LIMIT_MS}")
         found = look(connection, alerting.rules, alerting.contacts, now, resting=alerting.resting)
         news = [*found.changed, *(f"{told.incident.rule}: {told.reason.value}" for told in found.due)]
+        news += [f"{name}: can be judged" for name in found.decided]
         return Waiting(tuple(dict.fromkeys(news)), stored.last_stored(connection), stored.next_due(connection))
 
 

@@ -51,7 +51,7 @@ def test_nothing_changed_asks_for_nothing(warehouse: Warehouse):
 
 def test_a_change_asks_for_one_run_which_tells_it(failing: Warehouse):
     definitions = shown(failing)
-    assert asked(definitions).tags["marketing/reason"] == "run_failed"
+    assert asked(definitions).tags["marketing/reason"].startswith("run_failed, ")
     assert definitions.resolve_job_def(JOB).execute_in_process().success
     (line,) = (failing.home / "alerts" / "alerts.jsonl").read_text().splitlines()
     assert json.loads(line)["title"] == "warning: A run has failed"

@@ -67,6 +67,26 @@ def test_a_failed_run_is_told_once_and_told_to_be_over(warehouse: Warehouse):
     assert "more: http://ui.example/runs/a" in lines(warehouse)[0]["text"]
 
 
+def test_that_a_rule_can_be_judged_is_stored_once_so_that_its_loss_is_told(warehouse: Warehouse):
+    """Prevents data that stop while the engine is off, of a rule that never fired, and nobody who is told."""
+    rules = known(warehouse)
+    (rule,) = (one for one in rules.rules if one.name == "marts_late")
+    assert rule.no_data_after is not None
+    now = datetime.now(UTC)
+    long_ago = now - rule.looks_back - timedelta(days=1)
+    with warehouse.connect() as connection:
+        add_samples(connection, [{"metric": rule.metric, "sampled_at": long_ago, "value": 0.0}])
+    news, told = is_news(warehouse, rules, long_ago)
+    assert (news, told) == (True, "marts_late: can be judged")
+    store(warehouse, rules.rules, rules.contacts, long_ago, resting=rules.resting)
+    assert is_news(warehouse, rules, long_ago) == (False, "")
+    with warehouse.connect() as connection:
+        samples = [now - rule.no_data_after - timedelta(minutes=1), now]
+        add_samples(connection, [{"metric": rule.metric, "sampled_at": at, "value": None} for at in samples])
+    found = store(warehouse, rules.rules, rules.contacts, now, resting=rules.resting)
+    assert [(told.incident.rule, told.reason.value) for told in found.due] == [("marts_late", "data_lost")]
+
+
 def test_every_metric_can_be_measured_before_anything_is_there(warehouse: Warehouse):
     """Prevents a fresh installation that begins with errors, or with alerts."""
     with warehouse.connect(autocommit=True) as connection:
