@@ -1,17 +1,24 @@
 """What a firing rule does besides telling its own channels: once for an incident, and kept in ops.alert_actions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orchestration.warehouse import Connection
 from orchestration.warehouse import alerts as stored
 from orchestration.warehouse.switches import AI_CONTENT, alert_author, turn
 
-from .routing import TEAMS, Incident, Kind
+from .routing import TEAMS, Contact, Incident, Kind
 from .rules import Action, Rule
 
 
-def act(connection: Connection, rule: Rule, incident: Incident, channels: Sequence[str], now: datetime) -> None:
+def act(
+    connection: Connection,
+    rule: Rule,
+    incident: Incident,
+    channels: Sequence[str],
+    contacts: Mapping[str, Contact],
+    now: datetime,
+) -> None:
     """Do what the rule asks for, in the transaction of its first message. channels: to which that goes.
 
     A recalibration is only asked for here: attribution's sensor sees it, and its job stores what came of it. A switch
@@ -25,7 +32,11 @@ def act(connection: Connection, rule: Rule, incident: Incident, channels: Sequen
     if not stored.ask_action(connection, incident.incident_id, rule.action.value, now):
         return
     if rule.action in TEAMS:
-        outcome = f"{TEAMS[rule.action]}: told by {', '.join(channels)}"
+        team = TEAMS[rule.action]
+        own = contacts.get(team, Contact()).channels
+        # It is not sent yet; whether it arrives stands in the outbox.
+        outcome = f"{team}: message stored for {', '.join(channels)}"
+        outcome += "" if own else f"; {team} has no channel of its own"
     elif rule.action is Action.DISABLE_AI_FALLBACK_MANUAL:
         reason = f"incident {incident.incident_id}: {rule.summary}"
         was_on = turn(connection, AI_CONTENT, on=False, author=alert_author(rule.name), reason=reason)

@@ -121,7 +121,7 @@ def store(
             )
         ]:
             for told in due:
-                _write(connection, by_name.get(told.incident.rule), found, told, now, links, installation)
+                _write(connection, by_name.get(told.incident.rule), contacts, found, told, now, links, installation)
             written += due
         return replace(found, due=written)
 
@@ -211,6 +211,7 @@ def _incidents(connection: Connection, resting: frozenset[str], begun: Sequence[
 def _write(
     connection: Connection,
     rule: Rule | None,
+    contacts: Mapping[str, Contact],
     found: Look,
     told: Told,
     now: datetime,
@@ -228,7 +229,7 @@ def _write(
         data, sample = evaluation.standing.data, _told_sample(evaluation, told)
         message = message_of(rule, incident, told.reason, sample=sample, data=data, link=links.of(sample))
         if told.reason is OPENING[incident.kind]:
-            act(connection, rule, incident, channels, now)
+            act(connection, rule, incident, channels, contacts, now)
     rows = [
         stored.NewMessage(
             incident_id=incident.incident_id,

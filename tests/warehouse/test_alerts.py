@@ -159,7 +159,7 @@ def test_to_tell_a_team_is_done_with_the_message_and_a_recalibration_waits_for_i
     measure(warehouse, 0.3, 0.3, 0.3)
     store(warehouse, [paging, drift], CONTACTS | {"On-Call": Contact(channels=("pager",))}, NOW + 2 * MINUTE)
     assert actions(warehouse) == [
-        ("page_on_call", "On-Call: told by webhook, file, pager"), ("trigger_recalibration", None)
+        ("page_on_call", "On-Call: message stored for webhook, file, pager"), ("trigger_recalibration", None)
     ]  # fmt: skip
     with warehouse.connect() as connection:
         (incident,) = stored.asked_actions(connection, "trigger_recalibration")
@@ -167,6 +167,14 @@ def test_to_tell_a_team_is_done_with_the_message_and_a_recalibration_waits_for_i
         stored.action_done(connection, incident, "trigger_recalibration", "something else")
         assert stored.asked_actions(connection, "trigger_recalibration") == []
     assert actions(warehouse)[1] == ("trigger_recalibration", "calibration 2 promoted")
+
+
+def test_a_team_that_nobody_can_reach_is_not_said_to_have_been_told(warehouse: Warehouse):
+    """Prevents a record that somebody was paged, where no address of anybody is known."""
+    measure(warehouse, 0.3, 0.3, 0.3)
+    checked(warehouse, 2, RULE.model_copy(update={"action": Action.PAGE_ON_CALL}))
+    (told,) = actions(warehouse)
+    assert told == ("page_on_call", "On-Call: message stored for webhook, file; On-Call has no channel of its own")
 
 
 def test_many_who_check_at_once_tell_once(warehouse: Warehouse):
