@@ -55,7 +55,8 @@ class Incident:
 
 @dataclass(frozen=True)
 class Silence:
-    """Nobody is told of a rule (None: of any) from starts_at until ends_at."""
+    """From starts_at until ends_at nobody is told that a rule (None: any) fires or goes on; of the end of what was told
+    before, people are."""
 
     rule: str | None
     starts_at: datetime

@@ -170,7 +170,7 @@ def silence(
     reason: Annotated[str, typer.Option(help="why")],
     author: Author = None,
 ) -> None:
-    """Tell nobody of a rule for a while. What it finds is stored, and told afterwards if it goes on."""
+    """Tell nobody of a rule for a while, but of the end of what was told. What it finds is told later if it goes on."""
     installation = Installation.load()
     if rule != "all":
         _rule(_alerting(installation), rule)

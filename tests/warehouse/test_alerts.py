@@ -62,6 +62,20 @@ def test_a_silence_keeps_quiet_and_what_outlasts_it_is_told(warehouse: Warehouse
     assert checked(warehouse, 10) == ["fired"]
 
 
+def test_the_end_of_what_people_were_told_of_is_told_under_a_silence_too(warehouse: Warehouse):
+    """Prevents a page that stays open at its receiver because somebody silenced the rule while mending."""
+    measure(warehouse, 0.5, 0.3, 0.3, 0.3, 0.3, 0.45, *[0.3] * 5)
+    assert checked(warehouse, 3) == ["fired"]
+    with warehouse.connect() as connection:
+        number = stored.silence(connection, "rate_low", until=NOW + timedelta(days=9999), author="ann", reason="moving")
+        connection.execute(
+            "update ops.alert_silences set starts_at = %s where silence_id = %s", [NOW + 4 * MINUTE, number]
+        )
+    assert checked(warehouse, 5) == ["resolved"]
+    # What begins under the silence waits for its end, as ever.
+    assert checked(warehouse, 10) == []
+
+
 def test_a_late_source_keeps_quiet_what_hangs_on_it(warehouse: Warehouse):
     dependent = RULE.model_copy(update={"inhibited_by": ("feed_late",)})
     measure(warehouse, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3)
