@@ -48,7 +48,7 @@ WORDS = {
     Trouble.UNJUDGED: Words(
         "Alerts are not being judged, or not being sent",
         "alerts are judged and sent again",
-        "is alert_sensor on, does alert_people run",
+        "alerts wait (is alert_sensor on, does alert_people run?)",
     ),
 }
 
@@ -111,7 +111,7 @@ class Watch:
         except RulesError as error:
             if "unreadable" not in self._first_seen:
                 self._tell(str(error))
-            return f"{len(str(error).splitlines())} faults, which `marketing alerts list` names"
+            return f"faults: {len(str(error).splitlines())}; `marketing alerts list` names them"
         except Exception as error:  # noqa: BLE001 -- whatever it is, those who judge meet it, too
             return type(error).__name__
         self._alerting, self._rule = found, found.by_name.get(RULE, self._rule)
@@ -124,13 +124,17 @@ class Watch:
             found = waiting(self._warehouse, self._alerting, now)
         except Exception as error:  # noqa: BLE001 -- whatever it is, those who judge meet it, too
             return self._lasting("unjudged", f"cannot be judged: {type(error).__name__}", now)
-        is_stored = found.stored_at is not None and now - found.stored_at < patience
-        text = None if is_stored or not found.news else f"not stored: {', '.join(found.news)}"
-        unstored = self._lasting("unjudged", text, now)
-        if unstored is not None or found.due_at is None:
-            return unstored
-        unsent_since = max(found.due_at, began)
-        return Fault(since=unsent_since, text="messages are not sent") if now - unsent_since >= patience else None
+        news = f"not stored: {', '.join(found.news)}" if found.news else None
+        unstored = self._lasting("unjudged", news, now)
+        if unstored is not None:
+            since = max(unstored.since, found.stored_at or unstored.since)
+            if now - since >= patience:
+                return unstored.model_copy(update={"since": since})
+        if found.due_at is not None:
+            since = max(found.due_at, began)
+            if now - since >= patience:
+                return Fault(since=since, text="messages are not sent")
+        return None
 
     def _tell_people(self) -> None:
         with Sender() as sender:

@@ -151,6 +151,18 @@ def test_news_that_nobody_stores_is_told(warehouse: Warehouse):
     assert [line["title"] for line in lines(warehouse)][-1] == "over: alerts are judged and sent again"
 
 
+def test_what_was_stored_just_before_does_not_put_the_telling_off_twice(warehouse: Warehouse):
+    """Prevents twenty minutes of silence where ten are promised."""
+    watch, begun = watch_of(warehouse), datetime.now(UTC)
+    fail(warehouse)
+    go_round(warehouse, known(warehouse), POLICY, measures=False)
+    with warehouse.connect() as connection:
+        connection.execute("update ops.alert_incidents set told_at = now() - interval '9 days'")
+    for minute in range(1, 12):
+        watch(begun + minute * MINUTE, None)
+    assert "not stored: run_failed: reminder" in lines(warehouse)[-1]["text"]
+
+
 def test_news_at_every_look_is_no_fault_of_those_who_store_each(warehouse: Warehouse):
     fail(warehouse)
     go_round(warehouse, known(warehouse), POLICY, measures=False)
