@@ -20,8 +20,9 @@ demo: setup ## simulate a quarter, ingest, build, print scorecard, alerts and dr
 up: setup ## warehouse, Dagster UI and daemon until Ctrl-C
 	@$(RUN) exec marketing up
 
+# Tests wait for servers half of the time: one process more than there are processors.
 test: setup ## every test but the long ones
-	@$(RUN) pytest -m "not soak" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(RUN) pytest -m "not soak" -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 soak: setup ## the long proofs (kills, seeds, replays) at full counts
 	@$(RUN) pytest -m soak $(ARGS)

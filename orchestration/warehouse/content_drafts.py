@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from .content import Row
 from .reads import is_published, rows
@@ -98,10 +99,10 @@ def begin_filing(connection: psycopg.Connection, draft_id: int, path: str) -> bo
         update ops.content_drafts
         set
             filed_at = coalesce(filed_at, clock_timestamp()),
-            filed_in = case when %(path)s = any(filed_in) then filed_in else filed_in || %(path)s end
+            filed_in = case when filed_in @> %(path)s then filed_in else filed_in || %(path)s end
         where draft_id = %(draft_id)s and status = 'approved'
         """,
-        {"draft_id": draft_id, "path": path},
+        {"draft_id": draft_id, "path": Jsonb([path])},
     )
     return begun.rowcount == 1
 

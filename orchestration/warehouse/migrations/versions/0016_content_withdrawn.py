@@ -12,7 +12,7 @@ depends_on = None
 
 CONTENT = """
 alter table ops.content_drafts
-    add column filed_in text[] not null default '{}',
+    add column filed_in jsonb not null default '[]',
     add column retired_at timestamptz,
     add column retired_by text,
     add column withdrawn_at timestamptz;
