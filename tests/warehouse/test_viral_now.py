@@ -87,7 +87,7 @@ def under_policy() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("under_policy")
-@pytest.mark.parametrize("seed", [0, 1, pytest.param(2, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (1, 2))])
 def test_the_headline_of_now_is_that_of_all_that_is_committed(engine: Engine, seed: int) -> None:
     """Prevents a headline that waits for a build, or counts what arrives late, twice or in another order wrongly."""
     luck = Random(seed)
