@@ -28,7 +28,7 @@ soak: setup ## the long proofs (kills, seeds, replays) at full counts
 	@$(RUN) pytest -m soak $(ARGS)
 
 lint: setup ## the form of Python and SQL
-	@$(RUN) ruff check . && ruff format --check . && sqlfluff lint --processes 0 dbt_project
+	@$(RUN) ruff check . && ruff format --check . && sqlfluff lint dbt_project
 
 bench: setup ## the benchmarks; N=10000000 for that many touchpoints of history
 	@$(RUN) python -m benchmarks $(if $(N),--touches $(N)) $(ARGS)
