@@ -60,7 +60,7 @@ def export(
         for draft in stored.to_export(connection):
             exported.published += _handed_over(connection, draft, folder, to, tell)
         for draft in stored.to_withdraw(connection):
-            exported.withdrawn += _withdrawn(connection, draft, to, tell)
+            exported.withdrawn += _withdrawn(connection, draft, folder, to, tell)
     return exported
 
 
@@ -76,7 +76,7 @@ def _handed_over(
         stored.retire(connection, draft_id, author=stored.ENGINE, reason="its deadline has passed")
         tell(f"draft {draft_id}: its deadline has passed")
         return False
-    path, payload = folder.absolute() / f"{draft['variant_id']}.json", as_json(draft)
+    path, payload = _file(folder, draft), as_json(draft)
     # People may have thought again since the list was made; from here on it is out, and they are told so.
     if not stored.begin_filing(connection, draft_id, str(path)):
         return False
@@ -95,9 +95,14 @@ def _handed_over(
 
 
 def _withdrawn(
-    connection: Connection, draft: Mapping[str, Any], to: SendingSystem | None, tell: Callable[[str], None]
+    connection: Connection,
+    draft: Mapping[str, Any],
+    folder: Path,
+    to: SendingSystem | None,
+    tell: Callable[[str], None],
 ) -> bool:
-    for path in draft["filed_in"]:
+    # Where it was filed before that was noted, the usual folder is the best guess.
+    for path in draft["filed_in"] or [_file(folder, draft)]:
         Path(path).unlink(missing_ok=True)
     # Whether or not it took the variant: its answer may have been lost.
     if to is not None:
@@ -116,6 +121,10 @@ def _withdrawn(
     stored.mark_withdrawn(connection, draft["draft_id"])
     tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is withdrawn")
     return True
+
+
+def _file(folder: Path, draft: Mapping[str, Any]) -> Path:
+    return folder.absolute() / f"{draft['variant_id']}.json"
 
 
 def _took(
