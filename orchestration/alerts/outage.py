@@ -73,18 +73,23 @@ class Watch:
         self._outages = self._known()
         self._first_seen: dict[str, datetime] = {}
         self._began: datetime | None = None
+        self._looked_at: datetime | None = None
 
     def __call__(self, now: datetime, fault: str | None) -> None:
         """Of one minute. fault: the kind of error by which the warehouse does not answer, None when it does."""
-        # What had to wait while nobody was up is nobody's fault.
-        began = self._began = self._began or now
+        if self._looked_at is not None and now - self._looked_at > self._patience[Trouble.UNJUDGED]:
+            self._begin_anew()
+        self._looked_at = now
         seen: dict[Trouble, Fault | None] = {
             Trouble.UNREACHABLE: self._lasting("unreachable", fault, now),
             Trouble.UNREADABLE: self._lasting("unreadable", self._read(), now),
         }
         # Without a warehouse, or by rules that are old, nothing is known of those who judge.
         if seen == {Trouble.UNREACHABLE: None, Trouble.UNREADABLE: None}:
-            seen[Trouble.UNJUDGED] = self._unjudged(began, now)
+            self._began = self._began or now
+            seen[Trouble.UNJUDGED] = self._unjudged(self._began, now)
+        else:
+            self._begin_anew()
         self._keep(
             noticed(
                 self._outages,
@@ -96,6 +101,11 @@ class Watch:
             )
         )
         self._tell_people()
+
+    def _begin_anew(self) -> None:
+        """What had to wait while nobody was up, or could judge, is nobody's fault."""
+        self._began = None
+        self._first_seen.pop("unjudged", None)
 
     def _lasting(self, what: str, text: str | None, now: datetime) -> Fault | None:
         """A fault since the first look that found it, of those in a row."""

@@ -2,6 +2,7 @@
 
 import getpass
 import signal
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import Annotated
@@ -14,7 +15,7 @@ from orchestration.alerts.delivery import Sent, trial_messages
 from orchestration.alerts.evaluation import Sample, State, verdict_of
 from orchestration.alerts.rounds import go_round
 from orchestration.alerts.routing import Silence
-from orchestration.alerts.rules import Rule, duration
+from orchestration.alerts.rules import Rule, RulesError, duration
 from orchestration.alerts.sender import Sender
 from orchestration.installation import Installation
 from orchestration.warehouse import alerts as stored
@@ -59,9 +60,13 @@ def monitor(
         raise typer.Exit(0 if fresh else FAILED)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_received: stop.set())
-    watch = Watch(installation.warehouse, installation.policy, installation.alert_addresses, tell)
-    if not installation.settings.marketing_automation_enabled:
-        watch = unwatched
+    watch: Callable[[datetime, str | None], None] = unwatched
+    if installation.settings.marketing_automation_enabled:
+        try:
+            watch = Watch(installation.warehouse, installation.policy, installation.alert_addresses, tell)
+        except RulesError as error:
+            # What is measured needs no contacts, and a minute without a sample counts as down.
+            tell(f"nobody watches those who judge until the monitor is started again:\n{error}")
     run(installation.warehouse, installation.policy, stop, tell, watch=watch)
 
 

@@ -279,7 +279,7 @@ class _Round:
         if told.error is not None:
             # What is written stays written, and is judged again.
             earlier = job.attempts - (job.answered_at_attempt or job.attempts)
-            if earlier + 1 >= self.desk.policy.content_max_calls:
+            if self.breaker.state is State.HALF_OPEN or earlier + 1 >= self.desk.policy.content_max_calls:
                 self._reject(job, f"not moderated: {told.error}", self._drafts(job, judged.with_fault(told.error)))
             else:
                 self._give_back(job, self._patience(earlier, None), told.error)

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content_drafts as stored
 from orchestration.warehouse.files import write_whole
@@ -20,6 +22,8 @@ from .briefs import Brief
 
 # Between two attempts at one draft.
 FIRST, LONGEST = timedelta(minutes=1), timedelta(hours=6)
+# What a receiver says of a variant that it never had, or has no more.
+UNKNOWN_THERE = frozenset({"answered 404", "answered 410"})
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,27 @@ def export(
             tell("another process exports")
             return exported
         for draft in stored.to_export(connection):
-            exported.published += _handed_over(connection, draft, folder, to, tell)
+            exported.published += _guarded(_handed_over, connection, draft, folder, to, tell)
         for draft in stored.to_withdraw(connection):
-            exported.withdrawn += _withdrawn(connection, draft, folder, to, tell)
+            exported.withdrawn += _guarded(_withdrawn, connection, draft, folder, to, tell)
     return exported
+
+
+def _guarded(
+    step: Callable[..., bool],
+    connection: Connection,
+    draft: Mapping[str, Any],
+    folder: Path,
+    to: SendingSystem | None,
+    tell: Callable[[str], None],
+) -> bool:
+    """Whether it was done. One that no folder takes, or whose brief is of an earlier version, keeps no other back."""
+    try:
+        return step(connection, draft, folder, to, tell)
+    except (OSError, ValidationError) as error:
+        what = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        _put_off(connection, draft, f"cannot be exported: {what}", None, tell)
+        return False
 
 
 def _handed_over(
@@ -102,8 +123,8 @@ def _withdrawn(
     tell: Callable[[str], None],
 ) -> bool:
     # Where it was filed before that was noted, the usual folder is the best guess.
-    for path in draft["filed_in"] or [_file(folder, draft)]:
-        Path(path).unlink(missing_ok=True)
+    paths = [Path(path) for path in draft["filed_in"] or [_file(folder, draft)]]
+    stuck = [path for path in paths if not _is_deleted(path, tell)]
     # Whether or not it took the variant: its answer may have been lost.
     if to is not None:
         told = {
@@ -116,8 +137,11 @@ def _withdrawn(
             },
         }
         payload = json.dumps(told, sort_keys=True, ensure_ascii=False)
-        if not _took(connection, to, draft, f"{draft['variant_id']}-retired", payload, tell):
+        if not _took(connection, to, draft, f"{draft['variant_id']}-retired", payload, tell, or_unknown=True):
             return False
+    if stuck:
+        _put_off(connection, draft, f"{', '.join(map(str, stuck))} cannot be deleted", None, tell)
+        return False
     stored.mark_withdrawn(connection, draft["draft_id"])
     tell(f"draft {draft['draft_id']} ({draft['variant_id']}) is withdrawn")
     return True
@@ -127,6 +151,15 @@ def _file(folder: Path, draft: Mapping[str, Any]) -> Path:
     return folder.absolute() / f"{draft['variant_id']}.json"
 
 
+def _is_deleted(path: Path, tell: Callable[[str], None]) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        tell(f"{path}: {error.strerror}")
+        return False
+    return True
+
+
 def _took(
     connection: Connection,
     to: SendingSystem,
@@ -134,16 +167,29 @@ def _took(
     identity: str,
     payload: str,
     tell: Callable[[str], None],
+    *,
+    or_unknown: bool = False,
 ) -> bool:
-    """Whether the sending system took a message; else it is put off."""
+    """Whether the sending system took a message, or, where that will do, knows nothing of its variant; else it is put
+    off."""
     outcome = post_signed(to.url, identity, payload, to.secrets, may_be_private=to.may_be_private)
-    if outcome.error is None:
+    if outcome.error is None or (or_unknown and outcome.error in UNKNOWN_THERE):
         return True
-    wait = wait_before(draft["export_attempts"], FIRST, LONGEST, outcome.retry_after, Random())
-    error = f"not taken by the sending system: {outcome.error}"
-    stored.put_export_off(connection, draft["draft_id"], LONGEST if outcome.is_final else wait, error)
-    tell(f"draft {draft['draft_id']}: {error}")
+    wait = LONGEST if outcome.is_final else outcome.retry_after
+    _put_off(connection, draft, f"not taken by the sending system: {outcome.error}", wait, tell)
     return False
+
+
+def _put_off(
+    connection: Connection,
+    draft: Mapping[str, Any],
+    error: str,
+    asked_for: timedelta | None,
+    tell: Callable[[str], None],
+) -> None:
+    wait = wait_before(draft["export_attempts"], FIRST, LONGEST, asked_for, Random())
+    stored.put_export_off(connection, draft, wait, error)
+    tell(f"draft {draft['draft_id']}: {error}")
 
 
 def as_json(draft: Mapping[str, Any]) -> str:

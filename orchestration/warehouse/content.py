@@ -119,7 +119,9 @@ def add_job(
         """
         insert into ops.content_jobs (brief_id, prompt_version, model, parameters, parameters_sha256)
         values (%s, %s, %s, %s, %s)
-        on conflict (brief_id, prompt_version, model, parameters_sha256) do nothing
+        on conflict (brief_id, prompt_version, model, parameters_sha256) do update
+        set status = 'waiting', due_at = clock_timestamp(), finished_at = null, reason = null
+        where content_jobs.status = 'superseded'
         returning job_id
         """,
         [brief_id, prompt_version, model, Jsonb(parameters), parameters_sha256],

@@ -77,17 +77,18 @@ def to_export(connection: psycopg.Connection) -> list[Row]:
     return rows(connection, f"{DRAFTS} where {is_due} order by drafts.draft_id")
 
 
-def put_export_off(connection: psycopg.Connection, draft_id: int, wait: timedelta, error: str) -> None:
-    """The sending system did not take it, or what was said of it: to be tried again after a while."""
+def put_export_off(connection: psycopg.Connection, draft: Row, wait: timedelta, error: str) -> None:
+    """It could not be handed over, or taken back: to be tried again after a while, unless people have decided otherwise
+    meanwhile. draft: as it was read."""
     connection.execute(
         """
         update ops.content_drafts
         set
             export_due_at = clock_timestamp() + %s, export_attempts = export_attempts + 1,
             reason = case when status = 'approved' then %s else reason end
-        where draft_id = %s
+        where draft_id = %s and status = %s
         """,
-        [wait, error, draft_id],
+        [wait, error, draft["draft_id"], draft["status"]],
     )
 
 

@@ -191,6 +191,29 @@ def test_messages_that_nobody_sends_are_told_but_not_those_that_waited_for_the_e
     assert "messages are not sent" in lines(warehouse)[-1]["text"]
 
 
+def test_what_waited_for_an_outage_to_end_is_no_fault_of_those_who_judge(warehouse: Warehouse):
+    """Prevents a second page at the very moment at which all is well again."""
+    fail(warehouse)
+    go_round(warehouse, known(warehouse), POLICY, measures=False)
+    watch, begun = watch_of(warehouse), datetime.now(UTC)
+    watch(begun, None)
+    with warehouse.connect() as connection:
+        connection.execute("update ops.alert_outbox set status = 'waiting', due_at = now()")
+    for minute in range(1, 21):
+        watch(begun + minute * MINUTE, "OperationalError")
+    for minute in range(21, 30):
+        watch(begun + minute * MINUTE, None)
+    told = [line["title"] for line in lines(warehouse)]
+    assert (GONE in told, BACK in told, UNJUDGED in told) == (True, True, False)
+    # Nor is what waited while the host slept.
+    asleep = begun + timedelta(hours=9)
+    watch(asleep, None)
+    assert UNJUDGED not in [line["title"] for line in lines(warehouse)]
+    for minute in range(1, 11):
+        watch(asleep + minute * MINUTE, None)
+    assert UNJUDGED in [line["title"] for line in lines(warehouse)]
+
+
 def test_rules_or_contacts_that_cannot_be_read_any_more_are_told_by_those_that_could(
     warehouse: Warehouse, receiver: Receiver
 ):

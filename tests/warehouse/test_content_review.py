@@ -17,6 +17,7 @@ from orchestration.warehouse import Connection, Warehouse
 from orchestration.warehouse import content_drafts as stored
 from orchestration.warehouse.files import write_whole
 from orchestration.warehouse.locks import CONTENT_EXPORT, alone
+from orchestration.webhooks import Outcome
 from tests.content_desk import NOW, campaigns, desk, drafts
 from tests.openai_server import Served, openai_server
 from tests.receivers import Answer, http_receiver, webhook_fault
@@ -132,6 +133,57 @@ def test_whoever_sends_is_told_of_a_variant_that_is_retired(reviewed: Warehouse,
         "subject_id": "c1",
         "reason": "converts less than the control",
     }
+
+
+def test_what_the_sending_system_does_not_know_need_not_be_taken_back_there(reviewed: Warehouse, tmp_path: Path):
+    with http_receiver(webhook_fault([SECRET])) as receiver:
+        to = SendingSystem(receiver.url, (SECRET,), may_be_private=True)
+        receiver.answers += [Answer(404), Answer(404)]
+        # Refused for good at first: whoever is to send it must take it.
+        assert export(reviewed, tmp_path / "out", to) == Exported()
+        with reviewed.connect() as connection:
+            assert stored.retire(connection, 1, author="bob", reason="second thoughts")
+        assert export(reviewed, tmp_path / "out", to) == Exported(withdrawn=1)
+
+
+def test_one_draft_that_cannot_be_exported_keeps_no_other_back(warehouse: Warehouse, served: Served, tmp_path: Path):
+    """Prevents a brief of an earlier version from stopping all that is approved or retired after it."""
+    campaigns(warehouse, 2)
+    ask(warehouse, desk(served), NOW)
+    drain(warehouse, desk(served))
+    first, _second, third, fourth = (draft["draft_id"] for draft in drafts(warehouse))
+    with warehouse.connect() as connection:
+        for draft_id in (first, third):
+            assert stored.review(connection, draft_id, status="approved", author="ann", reason=None)
+        connection.execute(
+            "update ops.content_briefs set brief = brief - 'goal' where brief_id = %s",
+            [drafts(warehouse)[0]["brief_id"]],
+        )
+    told: list[str] = []
+    assert export(warehouse, tmp_path / "out", None, tell=told.append) == Exported(published=1)
+    assert "cannot be exported: ValidationError" in told[0]
+    # A file where the folder should be.
+    (tmp_path / "blocked").write_text("")
+    with warehouse.connect() as connection:
+        assert stored.review(connection, fourth, status="approved", author="ann", reason=None)
+    assert export(warehouse, tmp_path / "blocked", None, tell=told.append) == Exported()
+    assert told[-1].startswith(f"draft {fourth}: cannot be exported: ")
+    assert export(warehouse, tmp_path / "out", None) == Exported()
+
+
+def test_what_is_retired_while_a_post_fails_is_taken_back_at_once(
+    reviewed: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def retire_then_fail(*_arguments: Any, **_options: Any) -> Outcome:
+        with reviewed.connect() as connection:
+            stored.retire(connection, 1, author="bob", reason="a wrong price")
+        monkeypatch.setattr("orchestration.content.exporting.post_signed", lambda *_told, **_options: Outcome())
+        return Outcome("answered 400", is_final=True)
+
+    monkeypatch.setattr("orchestration.content.exporting.post_signed", retire_then_fail)
+    to = SendingSystem("http://127.0.0.1:9", (SECRET,), may_be_private=True)
+    assert export(reviewed, tmp_path / "out", to) == Exported(withdrawn=1)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_what_never_went_out_is_not_taken_back(reviewed: Warehouse, tmp_path: Path):

@@ -22,6 +22,10 @@ comment on column ops.content_drafts.retired_at is
     'When a variant that had gone out was found to lose, or a person took it back.';
 comment on column ops.content_drafts.withdrawn_at is
     'When whoever has a retired variant was told: the sending system, the folder of files. Until then it is tried.';
+-- What went out and was superseded by an engine that told nobody.
+update ops.content_drafts
+set retired_at = clock_timestamp(), retired_by = 'the engine', export_due_at = clock_timestamp(), export_attempts = 0
+where status = 'superseded' and (filed_at is not null or sent_at is not null);
 create index content_drafts_to_withdraw on ops.content_drafts (draft_id)
 where retired_at is not null and withdrawn_at is null;
 
