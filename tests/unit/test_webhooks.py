@@ -22,6 +22,7 @@ from orchestration.webhooks import Outcome, is_public, post_signed, retry_after
 from tests.receivers import http_receiver
 
 SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",)
+END_OF_REQUEST = b"\r\n\r\n{}"
 TAKEN = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -65,7 +66,12 @@ def listener(talk: Callable[[socket.socket], None], tls: ssl.SSLContext | None =
             try:
                 client, _address = server.accept()
                 with client, tls.wrap_socket(client, server_side=True) if tls else client as talked_to:
-                    talked_to.recv(65_536)
+                    heard = b""
+                    # Whole: a connection that is closed on what was not read is reset, answer and all.
+                    while not heard.endswith(END_OF_REQUEST):
+                        if not (part := talked_to.recv(65_536)):
+                            return
+                        heard += part
                     talk(talked_to)
             except OSError:
                 return
