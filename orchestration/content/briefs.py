@@ -78,6 +78,10 @@ class Brief(BaseModel):
         language = language_of(self.language)
         return tuple(language.day_of(fact.value) for fact in self.facts if fact.unit == DAY)
 
+    def is_over(self, today: date) -> bool:
+        """Whether a day that it names has passed: nothing written to it may be sent any more."""
+        return any(day < today for day in self.days)
+
 
 @dataclass(frozen=True)
 class _Kind:

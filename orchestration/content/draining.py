@@ -130,7 +130,7 @@ class _Round:
             return f"its prompt, {job.prompt_version}, is not in force any more"
         if desk.prices.of(job.model, job.claimed_at.date()) is None:
             return f"no price is known of {job.model}: docs/ai-content.md"
-        if any(day < job.claimed_at.astimezone(UTC).date() for day in Brief.model_validate(job.brief).days):
+        if Brief.model_validate(job.brief).is_over(job.claimed_at.astimezone(UTC).date()):
             return "its deadline has passed"
         if self.breaker.state is State.OPEN:
             return f"AI is given a rest: {self.breaker.reason}"

@@ -91,7 +91,7 @@ class _Export:
     def hand_over(self, draft: Draft) -> bool:
         """File an approved draft, and post it."""
         draft_id = draft["draft_id"]
-        if any(day < datetime.now(UTC).date() for day in Brief.model_validate(draft["brief"]).days):
+        if Brief.model_validate(draft["brief"]).is_over(datetime.now(UTC).date()):
             stored.retire(self.connection, draft_id, author=stored.ENGINE, reason="its deadline has passed")
             self.tell(f"draft {draft_id}: its deadline has passed")
             return False

@@ -114,7 +114,8 @@ def add_job(
     parameters: Mapping[str, Any],
     parameters_sha256: str,
 ) -> int | None:
-    """Ask for a brief to be written to; None where it was asked for, by the same means, before."""
+    """Ask for a brief to be written to; None where it was asked for, by the same means, before. What was superseded
+    before it was asked is due again."""
     found = connection.execute(
         """
         insert into ops.content_jobs (brief_id, prompt_version, model, parameters, parameters_sha256)
@@ -254,21 +255,12 @@ def replace_job(connection: psycopg.Connection, job: ClaimedJob, prompt_version:
             update ops.content_jobs
             set status = 'superseded', reason = %s, finished_at = clock_timestamp(), claimed_until = null
             where job_id = %s and attempts = %s and status = 'running'
+            returning parameters_sha256
             """,
             [f"asked for anew with prompt {prompt_version}", job.job_id, job.attempts],
-        )
-        if ended.rowcount != 1:
-            return
-        connection.execute(
-            """
-            insert into ops.content_jobs (brief_id, prompt_version, model, parameters, parameters_sha256)
-            select brief_id, %s, model, parameters, parameters_sha256 from ops.content_jobs where job_id = %s
-            on conflict (brief_id, prompt_version, model, parameters_sha256) do update
-            set status = 'waiting', due_at = clock_timestamp(), finished_at = null, reason = null
-            where content_jobs.status = 'superseded'
-            """,
-            [prompt_version, job.job_id],
-        )
+        ).fetchone()
+        if ended is not None:
+            add_job(connection, job.brief_id, prompt_version, job.model, job.parameters, ended[0])
 
 
 def put_back(connection: psycopg.Connection, job: ClaimedJob, due_at: datetime, reason: str) -> bool:
